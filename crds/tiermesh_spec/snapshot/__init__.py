@@ -1,0 +1,107 @@
+"""The compiled, immutable form of tiers and policies: what one namespace's sidecars run.
+
+A snapshot is data. It is written by `compile()` (operator, CLI, or the sidecar's compile process),
+travels as JSON, and is read by sidecars that know nothing of Kubernetes resources or pydantic.
+Everything here is resolved: references looked up, defaults filled in, units converted (durations
+in milliseconds, money in picodollars per token, so sums stay exact integers).
+
+This module must not import pydantic or the CEL library: the sidecar's process imports it.
+"""
+
+from tiermesh_spec.snapshot.codec import (
+    SnapshotError,
+    content_hash,
+    dump,
+    load,
+)
+from tiermesh_spec.snapshot.policies import (
+    AuditContent,
+    Band,
+    Constraint,
+    Entitlements,
+    Expression,
+    Fallback,
+    FallbackOn,
+    FallbackOrder,
+    Grant,
+    Heuristic,
+    IdentitySource,
+    Match,
+    Mode,
+    Models,
+    Pin,
+    Policy,
+    Retry,
+    Route,
+    Rule,
+    Scope,
+    Selector,
+    SelectorRequirement,
+    Signal,
+    Threshold,
+    Timeouts,
+    Weighted,
+    WeightedTier,
+)
+from tiermesh_spec.snapshot.root import (
+    FORMAT_MAJOR,
+    Snapshot,
+)
+from tiermesh_spec.snapshot.tiers import (
+    PICODOLLARS,
+    Backend,
+    Credentials,
+    DataHandling,
+    OutlierDetection,
+    Price,
+    Provider,
+    SecretKey,
+    Tier,
+    WhenAllEjected,
+)
+
+__all__ = [
+    "FORMAT_MAJOR",
+    "PICODOLLARS",
+    "AuditContent",
+    "Backend",
+    "Band",
+    "Constraint",
+    "Credentials",
+    "DataHandling",
+    "Entitlements",
+    "Expression",
+    "Fallback",
+    "FallbackOn",
+    "FallbackOrder",
+    "Grant",
+    "Heuristic",
+    "IdentitySource",
+    "Match",
+    "Mode",
+    "Models",
+    "OutlierDetection",
+    "Pin",
+    "Policy",
+    "Price",
+    "Provider",
+    "Retry",
+    "Route",
+    "Rule",
+    "Scope",
+    "SecretKey",
+    "Selector",
+    "SelectorRequirement",
+    "Signal",
+    "Snapshot",
+    "SnapshotError",
+    "Threshold",
+    "Tier",
+    "Timeouts",
+    "Weighted",
+    "WeightedTier",
+    "WhenAllEjected",
+    "content_hash",
+    "dump",
+    "load",
+]
