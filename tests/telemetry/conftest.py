@@ -1,0 +1,260 @@
+"""Calls as the shell records them, for every consumer's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tiermesh_sidecar.core.cost import cost
+from tiermesh_sidecar.core.decision import (
+    Candidate,
+    Decision,
+    ErrorCode,
+    Plan,
+    Reason,
+    Refusal,
+    Step,
+)
+from tiermesh_sidecar.core.features import Caller, Dialect, Endpoint, Features
+from tiermesh_sidecar.core.outcome import AttemptRecord, Ending, Usage
+from tiermesh_sidecar.core.record import AttemptOutcome, CallRecord, TraceContext
+from tiermesh_sidecar.core.state import StateView
+from tiermesh_spec.snapshot import (
+    AuditContent,
+    Backend,
+    Credentials,
+    DataHandling,
+    Entitlements,
+    Fallback,
+    FallbackOn,
+    FallbackOrder,
+    Mode,
+    Models,
+    OutlierDetection,
+    Pin,
+    Policy,
+    Price,
+    Provider,
+    Retry,
+    Route,
+    Scope,
+    Tier,
+    Timeouts,
+    WhenAllEjected,
+)
+
+PRICES = {
+    "small": Price(input=150_000, output=600_000, cached_input=75_000, cache_write=190_000),
+    "large": Price(
+        input=2_500_000, output=10_000_000, cached_input=1_250_000, cache_write=3_125_000
+    ),
+}
+
+
+def make_tier(name: str, rank: int) -> Tier:
+    backend = Backend(
+        name=f"{name}-a",
+        provider=Provider.OPENAI,
+        model=f"vendor/{name}-model",
+        url=f"http://{name}.models.svc:8000/v1",
+        ca_bundle=None,
+        credentials=Credentials(),
+        priority=0,
+        weight=1,
+        price=PRICES[name],
+        data=DataHandling(region=None, classifications=(), retention=None),
+    )
+    return Tier(
+        name=name,
+        resource=f"models/{name}",
+        rank=rank,
+        aliases=(),
+        capabilities=frozenset(),
+        context_window=None,
+        max_output_tokens=None,
+        outlier_detection=OutlierDetection(
+            consecutive_failures=5,
+            eject_for_ms=30_000,
+            max_eject_for_ms=300_000,
+            when_all_ejected=WhenAllEjected.TRY_ONE,
+        ),
+        backends=(backend,),
+    )
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return Policy(
+        namespace="shop",
+        name="checkout",
+        generation="0a1b2c3d",
+        created="",
+        scope=Scope.NAMESPACE,
+        mode=Mode.ENFORCE,
+        selector=None,
+        tiers=(make_tier("small", 10), make_tier("large", 30)),
+        models=Models(route=("*",), direct=(), pass_through_tier=None),
+        identity=(),
+        signals=(),
+        constraints=(),
+        entitlements=Entitlements(default_all=True, grants=()),
+        rules=(),
+        default=Route(pin=Pin(tier="large")),
+        timeouts=Timeouts(
+            call_ms=120_000, attempt_ms=60_000, first_byte_ms=20_000, stream_idle_ms=30_000
+        ),
+        retry=Retry(max_attempts=3, backoff_base_ms=100, backoff_max_ms=5_000),
+        fallback=Fallback(
+            on=frozenset({FallbackOn.SERVER_ERROR}), order=FallbackOrder.UP, tiers=()
+        ),
+        audit_content=AuditContent.NONE,
+    )
+
+
+def make_attempt(
+    number: int,
+    tier: str,
+    *,
+    started_ms: float = 1.0,
+    ended_ms: float = 250.0,
+    status: int | None = 200,
+    error: str | None = None,
+    usage: Usage | None = None,
+    **more: object,
+) -> AttemptOutcome:
+    made = AttemptOutcome(
+        record=AttemptRecord(
+            attempt=number,
+            tier=tier,
+            backend=f"{tier}-a",
+            started_ms=started_ms,
+            ended_ms=ended_ms,
+            status=status,
+            error=error,
+        ),
+        provider="OpenAI",
+        model=f"vendor/{tier}-model",
+        server_address=f"{tier}.models.svc",
+        server_port=8000,
+        span_id=f"{number:016x}",
+        usage=usage,
+        cost=cost(usage, PRICES[tier]) if usage is not None else None,
+    )
+    return replace(made, **more)  # type: ignore[arg-type]  # field names and values of a test
+
+
+@pytest.fixture
+def attempt() -> Callable[..., AttemptOutcome]:
+    return make_attempt
+
+
+@pytest.fixture
+def decision(policy: Policy) -> Decision:
+    return Decision(
+        policy=policy.label,
+        rule="steps",
+        candidates=(
+            Candidate(tier="small", kept=True, reason=Reason.CHOSEN),
+            Candidate(tier="large", kept=True, reason=Reason.IN_PLAN, also=(Reason.NOT_IN_ROUTE,)),
+        ),
+        signals={"complexity": 0.25, "unsure": None},
+        plan=Plan(
+            steps=tuple(Step(tier=t, backend=t.backends[0]) for t in policy.tiers),
+            max_attempts=3,
+            fallback_on=frozenset(),
+            call_ms=120_000,
+            attempt_ms=60_000,
+            first_byte_ms=20_000,
+            stream_idle_ms=30_000,
+            backoff_base_ms=100,
+            backoff_max_ms=5_000,
+        ),
+        refusal=None,
+    )
+
+
+@pytest.fixture
+def features() -> Features:
+    return Features(
+        endpoint=Endpoint.CHAT_COMPLETIONS,
+        dialect=Dialect.OPENAI,
+        model="auto",
+        stream=True,
+        tokens=42,
+        max_tokens=256,
+        caller=Caller(asserted={"plan": "free"}),
+    )
+
+
+@pytest.fixture
+def call(policy: Policy, decision: Decision, features: Features) -> CallRecord:
+    """A stream that the first attempt answered."""
+    return CallRecord(
+        id="01JD0000000000000000000001",
+        at=1_732_300_000.123456,
+        snapshot="ab" * 32,
+        policy=policy,
+        decision=decision,
+        features=features,
+        view=StateView(ejected=frozenset({"models/large/large-a"})),
+        seed=7,
+        trace=TraceContext(
+            trace_id="0af7651916cd43dd8448eb211c80319c",
+            span_id="b7ad6b7169203331",
+            parent_span_id="00f067aa0ba902b7",
+            sampled=True,
+            state="vendor=value",
+        ),
+        method="POST",
+        path="/v1/chat/completions?key=secret",
+        status=200,
+        ending=Ending.ANSWERED,
+        error_code=None,
+        attempts=(
+            make_attempt(
+                1,
+                "small",
+                usage=Usage(input=1000, output=100, cached_input=400),
+                response_id="chatcmpl-1",
+                response_model="small-2026",
+                finish_reasons=("stop",),
+                first_chunk_ms=120.0,
+            ),
+        ),
+        duration_ms=251.5,
+        overhead_ms=0.75,
+    )
+
+
+@pytest.fixture
+def refused(call: CallRecord, decision: Decision) -> CallRecord:
+    """Nothing was sent: the first candidate fell for its region."""
+    refusal = Refusal(code=ErrorCode.NOT_PERMITTED, message="no tier may see this")
+    fallen = (
+        Candidate(tier="small", kept=False, reason=Reason.REGION, also=(Reason.CAPABILITY,)),
+        Candidate(tier="large", kept=False, reason=Reason.DATA_CLASS),
+    )
+    return replace(
+        call,
+        id="01JD0000000000000000000002",
+        decision=replace(decision, candidates=fallen, plan=None, refusal=refusal),
+        status=403,
+        ending=Ending.REFUSED,
+        error_code=ErrorCode.NOT_PERMITTED.value,
+        attempts=(),
+    )
+
+
+@pytest.fixture
+def fallen_back(call: CallRecord) -> CallRecord:
+    """The first tier failed, the second answered."""
+    return replace(
+        call,
+        id="01JD0000000000000000000003",
+        attempts=(
+            make_attempt(1, "small", ended_ms=40.0, status=503, error="http_503"),
+            make_attempt(2, "large", started_ms=140.0, usage=Usage(input=1000, output=100)),
+        ),
+    )
