@@ -80,7 +80,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The ordered attempts that a decision allows; the machine skips some and adds or reorders none.
+    """The ordered attempts that a decision allows; the machine skips some, adds and reorders none.
 
     Times are milliseconds.
     """
