@@ -1,0 +1,145 @@
+"""Decides a request without sending anything, and says why every tier is where it is.
+
+The request is the JSON body that an application would send; - reads it from standard input. Every
+backend is taken to be healthy and to have its key. With --replay, audit records are decided again
+from what they recorded, and differences are printed.
+
+Exit status: 0 decided, 1 refused (or a replayed decision differs), 2 bad input.
+
+examples:
+  tiermesh explain -f policy.yaml request.json
+  tiermesh explain -f policy.yaml --header 'x-plan: premium' --output json request.json
+  tiermesh explain -f policy.yaml --path /v1/messages - < message.json
+  tiermesh explain -f policy.yaml --replay audit.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tiermesh_sidecar.cli.configuration import (
+    EXIT_BAD_INPUT,
+    add_file_arguments,
+    bad_input,
+    compile_arguments,
+    labels_of,
+    write_problems,
+)
+from tiermesh_sidecar.cli.explanation import as_json, as_text
+from tiermesh_sidecar.core.active import ActivePolicy, activate
+from tiermesh_sidecar.core.decide import decide
+from tiermesh_sidecar.core.decision import Decision, Refusal
+from tiermesh_sidecar.core.features import Features
+from tiermesh_sidecar.core.state import StateView
+from tiermesh_sidecar.net.asked import understand
+from tiermesh_sidecar.net.compile_result import Compiled, Refused
+from tiermesh_sidecar.net.setting_values import SettingsError
+from tiermesh_sidecar.wire.headers import speaks_anthropic
+from tiermesh_sidecar.wire.paths import classify
+
+EXIT_REFUSED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_file_arguments(parser)
+    parser.add_argument("request", nargs="?", metavar="REQUEST.json", help="a JSON body, or -")
+    parser.add_argument(
+        "--header",
+        dest="headers",
+        action="append",
+        metavar="'NAME: VALUE'",
+        help="a header of the request; may be repeated",
+    )
+    parser.add_argument(
+        "--path",
+        default="/v1/chat/completions",
+        metavar="PATH",
+        help="where the request goes; default: /v1/chat/completions",
+    )
+    parser.add_argument(
+        "--label",
+        dest="labels",
+        action="append",
+        metavar="KEY=VALUE",
+        help="a label of the pod; may be repeated",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="fixes chance, for weighted routes; default: 0"
+    )
+    parser.add_argument(
+        "--replay", metavar="FILE", help="decide audit records (JSON lines) again; - reads them"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    result = compile_arguments(arguments)
+    if isinstance(result, Refused):
+        write_problems(result.problems)
+        return EXIT_BAD_INPUT
+    try:
+        labels = labels_of(arguments)
+    except SettingsError as error:
+        return bad_input("explain", error)
+    if (arguments.replay is None) == (arguments.request is None):
+        return bad_input("explain", "give either REQUEST.json (- for standard input) or --replay")
+    if arguments.replay is not None:
+        from tiermesh_sidecar.cli.replay import replay
+
+        return replay(arguments.replay, result, labels, arguments.output)
+    return _explain(arguments, result, labels)
+
+
+def _explain(arguments: argparse.Namespace, compiled: Compiled, labels: dict[str, str]) -> int:
+    active = activate(compiled.snapshot, compiled.namespace, labels)
+    if active is None:
+        return bad_input(
+            "explain",
+            f"no policy selects a pod of namespace {compiled.namespace} with these labels: "
+            "give --namespace or --label as the pod has them",
+        )
+    try:
+        body = _read(arguments.request)
+        headers = _headers(arguments.headers or ())
+    except (OSError, SettingsError) as error:
+        return bad_input("explain", str(error))
+    target = classify("POST", arguments.path, anthropic_version=speaks_anthropic(headers))
+    asked = target if isinstance(target, Refusal) else understand(target, headers, body, active)
+    if isinstance(asked, Refusal):
+        return bad_input("explain", f"{asked.code.value}: {asked.message}")
+    decision = decide(
+        asked.features,
+        active,
+        StateView(),
+        time.time(),
+        arguments.seed,
+        deadline_ms=asked.deadline_ms,
+    )
+    _print(arguments.output, decision, asked.features, active)
+    return 0 if decision.refusal is None else EXIT_REFUSED
+
+
+def _print(output: str, decision: Decision, features: Features, active: ActivePolicy) -> None:
+    if output == "json":
+        value = as_json(decision, features, active.policy)
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    else:
+        sys.stdout.write(as_text(decision, features, active.policy))
+
+
+def _read(name: str) -> bytes:
+    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+
+
+def _headers(texts: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = []
+    for text in texts:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            raise SettingsError(f"--header {text}: give 'NAME: VALUE'")
+        headers.append((name.strip().encode(), value.strip().encode()))
+    return headers

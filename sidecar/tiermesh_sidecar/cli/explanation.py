@@ -1,0 +1,135 @@
+"""A decision for people and for programs, as `tiermesh explain` prints it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tiermesh_sidecar.core.cost import cost, dollars, top_tier_cost
+from tiermesh_sidecar.core.decision import Decision
+from tiermesh_sidecar.core.features import Features
+from tiermesh_sidecar.core.outcome import Usage
+from tiermesh_spec.snapshot import Mode, Policy
+
+ASSUMED_OUTPUT = 500
+"""Output tokens for the cost where the request sets no limit: to compare tiers, not to predict."""
+
+
+def as_json(decision: Decision, features: Features, policy: Policy) -> dict[str, object]:
+    plan = decision.plan
+    steps = plan.steps if plan else ()
+    summary: dict[str, object] = {
+        "tier": decision.tier,
+        "rule": decision.rule,
+        "policy": decision.policy,
+        "plan": [{"tier": s.tier.name, "backend": s.backend.name} for s in steps],
+    }
+    if decision.refusal is not None:
+        summary["refusal"] = {
+            "code": decision.refusal.code.value,
+            "message": decision.refusal.message,
+        }
+    return {
+        "decision": summary,
+        "candidates": [
+            {
+                "tier": candidate.tier,
+                "kept": candidate.kept,
+                "reason": candidate.reason.value,
+                "also": [reason.value for reason in candidate.also],
+            }
+            for candidate in decision.candidates
+        ],
+        "signals": dict(decision.signals),
+        "cost": _cost(decision, features, policy),
+    }
+
+
+def as_text(decision: Decision, features: Features, policy: Policy) -> str:
+    rows = [
+        (
+            candidate.tier,
+            candidate.reason.value,
+            ", ".join(reason.value for reason in candidate.also),
+        )
+        for candidate in decision.candidates
+    ]
+    lines = [*_headline(decision), "", *_table(("tier", "reason", "also"), rows), ""]
+    facts = [("policy", decision.policy), ("rule", decision.rule or "none asked")]
+    if policy.mode is not Mode.ENFORCE:
+        facts.append(("mode", _MODES[policy.mode]))
+    facts += [("signal", f"{name} = {_value(v)}") for name, v in decision.signals.items()]
+    if decision.plan is not None:
+        facts.append(("plan", " -> ".join(_steps(decision))))
+    facts += [("cost", line) for line in _cost_lines(_cost(decision, features, policy))]
+    lines += [f"{name:8}{value}" for name, value in facts]
+    return "\n".join(lines) + "\n"
+
+
+_MODES = {
+    Mode.OBSERVE: "Observe: this is recorded, the call itself is relayed as if no policy acted",
+    Mode.BASELINE: "Baseline: the highest rank serves every call",
+    Mode.DISABLED: "Disabled: the call is relayed as if there were no policy",
+}
+
+
+def _headline(decision: Decision) -> Iterable[str]:
+    refusal = decision.refusal
+    if refusal is None:
+        return (f"{decision.tier} takes this call",)
+    return (f"refused: {refusal.code.value}", refusal.message)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    for row in (head, *rows):
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _steps(decision: Decision) -> Iterable[str]:
+    steps = decision.plan.steps if decision.plan else ()
+    return (f"{step.tier.name}/{step.backend.name} ({step.backend.model})" for step in steps)
+
+
+def _value(value: float | str | None) -> str:
+    if value is None:
+        return "abstains"
+    return value if isinstance(value, str) else f"{value:.3f}"
+
+
+def _cost(decision: Decision, features: Features, policy: Policy) -> dict[str, object]:
+    """What the first step would cost, and the top tier; null where a price is not known."""
+    limit = features.max_tokens
+    usage = Usage(
+        input=features.tokens,
+        output=ASSUMED_OUTPUT if limit is None else limit,
+        estimated=True,
+    )
+    first = decision.plan.steps[0].backend if decision.plan else None
+    own = cost(usage, first.price) if first else None
+    top = top_tier_cost(policy, usage) if first else None
+    saved = top - own if own is not None and top is not None else None
+    return {
+        "inputTokens": usage.input,
+        "outputTokens": usage.output,
+        "outputTokensAre": "assumed" if limit is None else "the request's limit",
+        "estimated": _money(own),
+        "topTier": _money(top),
+        "saved": _money(saved),
+    }
+
+
+def _money(picodollars: int | None) -> str | None:
+    return None if picodollars is None else dollars(picodollars)
+
+
+def _cost_lines(figures: dict[str, object]) -> Iterable[str]:
+    if figures["estimated"] is None:
+        return
+    tokens = (
+        f"{figures['inputTokens']} input and {figures['outputTokens']} output tokens "
+        f"({figures['outputTokensAre']})"
+    )
+    yield f"${figures['estimated']} for {tokens}"
+    if figures["topTier"] is not None:
+        yield f"${figures['topTier']} at the top tier: ${figures['saved']} saved"

@@ -1,0 +1,162 @@
+"""Decides audit records again, from what they recorded, and compares. No prompt is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from tiermesh_sidecar.core.active import ActivePolicy, activate_policy
+from tiermesh_sidecar.core.decide import decide
+from tiermesh_sidecar.core.decision import Decision
+from tiermesh_sidecar.core.replay import features_from_json, view_from_json
+from tiermesh_sidecar.net.compile_result import Compiled
+
+EXIT_DIFFERS = 1
+EXIT_BAD_INPUT = 2
+
+
+@dataclass(slots=True)
+class _Tally:
+    same: int = 0
+    differ: int = 0
+    undecided: int = 0
+    """Records of calls that were refused or relayed before a decision."""
+    absent: int = 0
+    """Records of policies that are not in the files."""
+    changed: int = 0
+    """Records of another generation of their policy; compared all the same."""
+    notes: list[dict[str, object]] = field(default_factory=list)
+
+    @property
+    def records(self) -> int:
+        return self.same + self.differ + self.undecided + self.absent
+
+
+def replay(name: str, compiled: Compiled, labels: Mapping[str, str], output: str) -> int:
+    """The exit status: 1 where a decision differs, 2 where a record cannot be read."""
+    active = {
+        f"{policy.namespace}/{policy.name}": activate_policy(policy, labels)
+        for policy in compiled.snapshot.policies
+    }
+    tally = _Tally()
+    try:
+        for number, record in _records(name):
+            _compare(number, record, active, tally)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"tiermesh explain --replay {name}: {error}\n")
+        return EXIT_BAD_INPUT
+    sys.stdout.write(_as_json(tally) if output == "json" else _as_text(tally))
+    return EXIT_DIFFERS if tally.differ else 0
+
+
+def _records(name: str) -> Iterator[tuple[int, dict[str, object]]]:
+    text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number} is not JSON: {error}") from error
+            if not isinstance(record, dict):
+                raise ValueError(f"line {number} is no audit record")
+            yield number, record
+
+
+def _compare(
+    number: int, record: dict[str, object], active: Mapping[str, ActivePolicy], tally: _Tally
+) -> None:
+    label, features = record.get("policy"), record.get("features")
+    if not isinstance(label, str) or not isinstance(features, dict) or not record["candidates"]:
+        tally.undecided += 1
+        return
+    policy = active.get(label.partition("@")[0])
+    if policy is None:
+        tally.absent += 1
+        return
+    changed = policy.label != label
+    tally.changed += changed
+    try:
+        decision = _decide(record, features, policy)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"line {number} is no audit record: {error}") from error
+    before, after = _recorded(record), _verdict(decision)
+    if before == after:
+        tally.same += 1
+        return
+    tally.differ += 1
+    note = {"line": number, "id": record.get("id"), "was": before, "now": after}
+    tally.notes.append({**note, "policyChanged": label if changed else None})
+
+
+def _decide(
+    record: dict[str, object], features: dict[str, object], active: ActivePolicy
+) -> Decision:
+    view, signals, seed = record["view"], record["signals"], record["seed"]
+    if not isinstance(view, dict) or not isinstance(signals, dict) or not isinstance(seed, int):
+        raise ValueError("view, signals or seed is missing")
+    now = datetime.fromisoformat(str(record["at"])).timestamp()
+    return decide(
+        features_from_json(features), active, view_from_json(view), now, seed, signals=signals
+    )
+
+
+def _recorded(record: dict[str, object]) -> dict[str, object]:
+    return {"rule": record.get("rule"), "candidates": record.get("candidates")}
+
+
+def _verdict(decision: Decision) -> dict[str, object]:
+    return {
+        "rule": decision.rule,
+        "candidates": [
+            {
+                "tier": candidate.tier,
+                "kept": candidate.kept,
+                "reason": candidate.reason.value,
+                "also": [reason.value for reason in candidate.also],
+            }
+            for candidate in decision.candidates
+        ],
+    }
+
+
+def _as_json(tally: _Tally) -> str:
+    value = {
+        "records": tally.records,
+        "same": tally.same,
+        "differ": tally.differ,
+        "withoutDecision": tally.undecided,
+        "policyAbsent": tally.absent,
+        "policyChanged": tally.changed,
+        "differences": tally.notes,
+    }
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def _as_text(tally: _Tally) -> str:
+    lines = [f"{tally.records} records: {tally.same} same, {tally.differ} differ"]
+    for count, what in (
+        (tally.undecided, "without a decision (refused or relayed before one)"),
+        (tally.absent, "of policies that are not in these files"),
+        (tally.changed, "of another generation of their policy (policy changed; compared anyway)"),
+    ):
+        if count:
+            lines.append(f"  {count} {what}")
+    for note in tally.notes:
+        changed = f", policy changed since {note['policyChanged']}" if note["policyChanged"] else ""
+        lines.append(f"line {note['line']}, {note['id']}{changed}:")
+        lines.append(f"  was {_line(note['was'])}")
+        lines.append(f"  now {_line(note['now'])}")
+    return "\n".join(lines) + "\n"
+
+
+def _line(verdict: object) -> str:
+    if not isinstance(verdict, dict):
+        return ""
+    tiers = " ".join(
+        f"{c['tier']}={'+'.join([c['reason'], *c['also']])}" for c in verdict["candidates"]
+    )
+    return f"{verdict['rule'] or '-'}: {tiers}"

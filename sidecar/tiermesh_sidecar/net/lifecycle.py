@@ -1,0 +1,72 @@
+"""A sidecar as a process: it starts fast, serves until a signal, ends in order.
+
+The first compilation runs in its own process while this one still imports its web server, because
+those are the two halves of a cold start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+
+import uvloop
+
+from tiermesh_sidecar.net.compile_process import compile_files
+from tiermesh_sidecar.net.logs import configure
+from tiermesh_sidecar.net.settings import Settings
+from tiermesh_sidecar.net.tasks import Tasks
+
+_log = logging.getLogger("tiermesh")
+
+EXIT_ADDRESS = 1
+
+
+def serve(settings: Settings) -> int:
+    """Run a sidecar until SIGTERM or SIGINT; the exit status. A second signal ends it at once."""
+    configure(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    stopping = asyncio.Event()
+    _stop_on_signals(stopping)
+    tasks = Tasks()
+    compiled = None
+    if settings.files:
+        compiled = tasks.start(
+            compile_files(settings.files, settings.namespace), name="first compilation"
+        )
+        await asyncio.sleep(0)  # let it start its process before the imports below block the loop
+
+    gc.disable()  # what is imported stays: collecting meanwhile only costs time
+    from tiermesh_sidecar.net.app import running_sidecar
+
+    try:
+        async with running_sidecar(settings, compiled=compiled):
+            gc.freeze()
+            gc.enable()
+            await stopping.wait()
+            _log.info("shutting down; calls in flight have %g s", settings.drain_s)
+    except OSError as error:
+        sys.stderr.write(f"tiermesh sidecar: {error}\n")
+        return EXIT_ADDRESS
+    finally:
+        await tasks.stop()
+    return 0
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
