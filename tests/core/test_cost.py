@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from policy_makers import backend, policy, tier
 
-from tiermesh_sidecar.core.cost import cost, dollars, top_tier_cost
+from tiermesh_sidecar.core.cost import cost, dollars, top_tier_cost, total_cost
 from tiermesh_sidecar.core.outcome import Usage
 from tiermesh_spec.snapshot import PICODOLLARS, Price
 
@@ -82,3 +82,20 @@ def test_the_top_tier_is_the_highest_rank_at_its_first_backends_price() -> None:
 
 def test_without_a_price_there_the_top_tiers_cost_is_unknown() -> None:
     assert top_tier_cost(policy(tiers=(tier("large", 30, backend()),)), Usage(input=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("attempts", "total"),
+    [
+        ([], 0),
+        ([(Usage(input=1), 7, True)], 7),
+        ([(None, None, False), (Usage(input=1), 7, True)], 7),
+        ([(Usage(input=1), 3, False), (Usage(input=1), 7, True)], 10),
+        ([(None, None, True)], None),
+        ([(Usage(input=1), None, False), (Usage(input=1), 7, True)], None),
+    ],
+)
+def test_failed_attempts_without_usage_are_free_and_unpriced_answers_are_unknown(
+    attempts: list[tuple[Usage | None, int | None, bool]], total: int | None
+) -> None:
+    assert total_cost(attempts) == total

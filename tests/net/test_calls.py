@@ -26,6 +26,7 @@ from net_kit import (
 from tiermesh_sidecar.core.outcome import Ending
 from tiermesh_sidecar.demo.providers.server import Dialect, FakeProvider
 from tiermesh_sidecar.net.runner import Runner
+from tiermesh_sidecar.telemetry.audit import as_json
 
 
 async def test_a_call_is_decided_sent_and_explained_in_headers(tmp_path: Path) -> None:
@@ -247,6 +248,26 @@ async def test_a_rights_refusal_tells_the_first_rejection(tmp_path: Path) -> Non
         answer = await ask(sidecar)
     assert (answer.status, answer.code) == (403, "not_entitled")
     assert answer.header("x-tiermesh-reason") == "NotEntitled"
+
+
+async def test_a_refusal_tells_its_own_rejection_and_not_what_the_pin_left_out(
+    tmp_path: Path,
+) -> None:
+    documents = (
+        tier("small", "http://127.0.0.1:1", rank=1),
+        tier("large", "http://127.0.0.1:1", rank=2),
+        policy(
+            "small",
+            "large",
+            entitlements={"default": "None", "grants": [{"name": "all", "tiers": ["small"]}]},
+        ),
+        secret(),
+    )
+    async with serving(tmp_path, *documents) as (sidecar, recorder):
+        answer = await ask(sidecar, {**CHAT, "model": "large"})
+        record = as_json(await recorder.wait_for(1))
+    assert (answer.status, answer.code) == (403, "not_entitled")
+    assert answer.header("x-tiermesh-reason") == record["reason"] == "NotEntitled"
 
 
 async def test_without_any_configuration_every_call_is_503(tmp_path: Path) -> None:

@@ -223,6 +223,7 @@ def call(policy: Policy, decision: Decision, features: Features) -> CallRecord:
                 first_chunk_ms=120.0,
             ),
         ),
+        answered_by=1,
         duration_ms=251.5,
         overhead_ms=0.75,
     )
@@ -231,10 +232,12 @@ def call(policy: Policy, decision: Decision, features: Features) -> CallRecord:
 @pytest.fixture
 def refused(call: CallRecord, decision: Decision) -> CallRecord:
     """Nothing was sent: the first candidate fell for its region."""
-    refusal = Refusal(code=ErrorCode.NOT_PERMITTED, message="no tier may see this")
+    refusal = Refusal(
+        code=ErrorCode.NOT_PERMITTED, message="no tier may see this", reason=Reason.REGION
+    )
     fallen = (
         Candidate(tier="small", kept=False, reason=Reason.REGION, also=(Reason.CAPABILITY,)),
-        Candidate(tier="large", kept=False, reason=Reason.DATA_CLASS),
+        Candidate(tier="large", kept=False, reason=Reason.RETENTION),
     )
     return replace(
         call,
@@ -244,6 +247,7 @@ def refused(call: CallRecord, decision: Decision) -> CallRecord:
         ending=Ending.REFUSED,
         error_code=ErrorCode.NOT_PERMITTED.value,
         attempts=(),
+        answered_by=None,
     )
 
 
@@ -257,4 +261,5 @@ def fallen_back(call: CallRecord) -> CallRecord:
             make_attempt(1, "small", ended_ms=40.0, status=503, error="http_503"),
             make_attempt(2, "large", started_ms=140.0, usage=Usage(input=1000, output=100)),
         ),
+        answered_by=2,
     )

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tiermesh_sidecar.core.decision import Candidate, Decision, Reason
+from tiermesh_sidecar.core.decision import Reason
 from tiermesh_sidecar.core.outcome import Ending, Usage
 from tiermesh_sidecar.core.record import AttemptOutcome, CallRecord
 from tiermesh_sidecar.telemetry.account import account
@@ -53,23 +53,27 @@ def test_an_answer_without_price_or_usage_leaves_the_cost_unknown(
         assert (sums.cost, sums.saved) == (None, None)
 
 
-def test_a_refused_call_costs_nothing_and_names_the_first_rejection(refused: CallRecord) -> None:
+def test_a_refused_call_costs_nothing_and_names_the_rejection_that_led_to_it(refused: CallRecord) -> None:
     sums = account(refused)
     assert (sums.cost, sums.usage, sums.top_tier_cost, sums.saved) == (0, None, None, None)
     assert (sums.tier, sums.reason) == (None, Reason.REGION)
 
 
-def test_a_caller_that_left_before_any_attempt_was_not_rejected(
-    call: CallRecord, decision: Decision
+def test_a_caller_that_left_before_an_answer_has_the_chosen_tier_and_no_backend(
+    call: CallRecord,
 ) -> None:
-    fallen = Candidate(tier="small", kept=False, reason=Reason.REGION)
-    left = replace(
-        call,
-        decision=replace(decision, candidates=(fallen, *decision.candidates[1:])),
-        ending=Ending.CLIENT_GONE,
-        attempts=(),
-    )
-    assert account(left).reason is None
+    sums = account(replace(call, ending=Ending.CLIENT_GONE, attempts=(), answered_by=None))
+    assert (sums.tier, sums.backend, sums.model) == ("small", None, None)
+    assert sums.reason is Reason.CHOSEN
+
+
+def test_the_tier_that_answered_need_not_be_the_last_one_tried(
+    call: CallRecord, attempt: Make
+) -> None:
+    answered = attempt(1, "small", status=503, error="http_503")
+    last = attempt(2, "large", status=None, error="connection_failed")
+    sums = account(replace(call, attempts=(answered, last), answered_by=1))
+    assert (sums.tier, sums.backend, sums.reason) == ("small", "small-a", Reason.CHOSEN)
 
 
 def test_a_call_that_was_never_decided_has_no_reason(call: CallRecord) -> None:

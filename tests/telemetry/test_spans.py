@@ -111,7 +111,7 @@ def test_a_failure_after_the_commit_is_an_error_of_the_attempt_and_of_the_route(
 def test_a_refused_call_is_an_error_with_our_code_and_the_rejections(refused: CallRecord) -> None:
     (route,) = spans_of(refused)
     assert (route.error, route.attributes["error.type"]) == ("not_permitted", "not_permitted")
-    assert route.attributes["tiermesh.candidates"] == ("small=Region", "large=DataClass")
+    assert route.attributes["tiermesh.candidates"] == ("small=Region", "large=Retention")
     assert route.attributes["tiermesh.reason"] == "Region"
     assert "tiermesh.tier" not in route.attributes
     assert route.attributes["http.response.status_code"] == 403

@@ -5,6 +5,8 @@ It knows nothing of providers or answers; `wire` reads usage, the shell settles 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tiermesh_sidecar.core.outcome import Usage
 from tiermesh_spec.snapshot import PICODOLLARS, Policy, Price
 
@@ -35,6 +37,21 @@ def dollars(picodollars: int) -> str:
     whole, rest = divmod(abs(picodollars), PICODOLLARS)
     fraction = f"{rest:0{_DIGITS}d}".rstrip("0")
     return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
+
+
+def total_cost(bought: Iterable[tuple[Usage | None, int | None, bool]]) -> int | None:
+    """Picodollars of several attempts: `(usage, cost, succeeded)` each.
+
+    None where an answer was bought at a price that nobody told. An attempt that failed without
+    usage is free: providers do not bill their errors.
+    """
+    total = 0
+    for usage, price, succeeded in bought:
+        if price is not None:
+            total += price
+        elif usage is not None or succeeded:
+            return None
+    return total
 
 
 def top_tier_cost(policy: Policy, usage: Usage) -> int | None:

@@ -72,6 +72,8 @@ class CallRecord:
     error_code: str | None
     """Our own `ErrorCode`, None for providers' answers."""
     attempts: tuple[AttemptOutcome, ...]
+    answered_by: int | None = None
+    """The number of the attempt whose answer the caller got, its own error answers included."""
     duration_ms: float
     overhead_ms: float
     """From the request's last byte read to the first byte sent upstream."""

@@ -122,7 +122,8 @@ class DataPlane:
         self._recorder.record(ledger.record(time.monotonic()))
 
     def _open_ledger(self, call: Call) -> Ledger:
-        now = self._unix_time()
+        # What the record can hold: a replay must see the very same time.
+        now = round(self._unix_time(), 6)
         return Ledger(
             call=call,
             id=self._identifiers.call(),
@@ -244,6 +245,7 @@ class DataPlane:
                 self._idle.set()
         ledger.ending = outcome.ending
         ledger.status = relayer.status
+        ledger.answered_by = relayer.answered
         ledger.refusal = outcome.refusal
         ledger.first_sent_ms = outcome.first_sent_ms
         ledger.attempts = attempt_outcomes(outcome.records, outcome.attempts, ledger.input_tokens)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tiermesh_sidecar.core.cost import cost, dollars
+from tiermesh_sidecar.core.cost import cost, dollars, total_cost
 from tiermesh_sidecar.core.decision import Decision, candidate_for
+from tiermesh_sidecar.core.outcome import Usage
 from tiermesh_sidecar.net.attempt import Attempt
 
 Headers = list[tuple[bytes, bytes]]
@@ -18,9 +19,7 @@ def call_headers(call_id: str, policy: str | None) -> Headers:
 
 def decision_headers(call_id: str, decision: Decision) -> Headers:
     """What an answer of our own tells of the decision that led to it."""
-    refused = decision.refusal is not None
-    first = next((c for c in decision.candidates if not c.kept), None)
-    reason = first.reason.value if refused and first is not None else None
+    reason = decision.refusal.reason if decision.refusal else None
     return [
         *call_headers(call_id, decision.policy),
         *_encoded((("rule", decision.rule), ("reason", reason))),
@@ -51,17 +50,14 @@ def answer_headers(
 
 
 def price_so_far(attempts: Iterable[Attempt], input_tokens: int) -> int | None:
-    """Picodollars of all attempts that used something; None where one of them has no price."""
-    total = 0
-    for attempt in attempts:
+    """Picodollars of all attempts; None where one of them cost an unknown amount."""
+
+    def bought(attempt: Attempt) -> tuple[Usage | None, int | None, bool]:
         usage = attempt.usage(input_tokens)
-        if usage is None:
-            continue
-        price = cost(usage, attempt.step.backend.price)
-        if price is None:
-            return None
-        total += price
-    return total
+        price = cost(usage, attempt.step.backend.price) if usage else None
+        return usage, price, attempt.ended and attempt.status is not None and attempt.status < 400
+
+    return total_cost(map(bought, attempts))
 
 
 def _encoded(pairs: Iterable[tuple[str, str | None]]) -> Headers:

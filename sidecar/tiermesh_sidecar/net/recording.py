@@ -39,6 +39,7 @@ class Ledger:
     status: int = 0
     refusal: Refusal | None = None
     attempts: tuple[AttemptOutcome, ...] = ()
+    answered_by: int | None = None
     first_sent_ms: float | None = None
 
     @property
@@ -65,6 +66,7 @@ class Ledger:
             ending=self.ending,
             error_code=self.refusal.code.value if self.refusal else None,
             attempts=self.attempts,
+            answered_by=self.answered_by,
             duration_ms=duration_ms,
             overhead_ms=duration_ms if self.first_sent_ms is None else self.first_sent_ms,
             content_hash=content_hash,

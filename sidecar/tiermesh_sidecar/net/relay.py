@@ -50,6 +50,8 @@ class Relayer:
         self._policy = policy
         self._input_tokens = input_tokens
         self._keys = keys
+        self.answered: int | None = None
+        """The number of the attempt that was relayed."""
         self._streaming = False
         self._told_failure = False
 
@@ -62,6 +64,7 @@ class Relayer:
             data, raw = self._clean(data, raw, answer.encoding)
         elif answer.body is Body.STREAM:
             self._streaming = True
+        self.answered = answer.number
         headers = [*caller_headers(raw), *self._own(answer, attempts)]
         self.status = response.status
         self.reply.start(

@@ -265,6 +265,9 @@ class Runner:
             if not response.framed and not reader.finished:
                 self._failed(attempt, Failure.UNREADABLE, "the stream was cut before its end")
                 return
+            if self._exchange.routed and not (attempt.relaying or attempt.held or tail):
+                self._failed(attempt, Failure.UNREADABLE, "the stream ended before its first event")
+                return
             if tail and attempt.relaying:
                 self._relayer.write(tail, failed=reader.error is not None)
             else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tiermesh_sidecar.core.cost import top_tier_cost
+from tiermesh_sidecar.core.cost import top_tier_cost, total_cost
 from tiermesh_sidecar.core.decision import Reason, candidate_for
 from tiermesh_sidecar.core.outcome import Usage
 from tiermesh_sidecar.core.record import AttemptOutcome, CallRecord
@@ -25,11 +25,11 @@ class Account:
     top_tier_cost: int | None
     """The answer's usage at the price of the policy's highest rank."""
     tier: str | None
-    """The tier of the last attempt: the one that answered, if any did."""
+    """The tier that answered; where none did, the one that the decision chose."""
     backend: str | None
     model: str | None
     reason: Reason | None
-    """The decision's reason for `tier`; of a refused decision that of the first rejected one."""
+    """The decision's reason for `tier`; of a refused decision the rejection that led to it."""
 
     @property
     def saved(self) -> int | None:
@@ -40,17 +40,17 @@ class Account:
 
 
 def account(call: CallRecord) -> Account:
-    last = call.attempts[-1] if call.attempts else None
-    answer = next((a.usage for a in reversed(call.attempts) if a.usage is not None), None)
-    top = top_tier_cost(call.policy, answer) if call.policy and answer else None
+    answer = next((a for a in call.attempts if a.record.attempt == call.answered_by), None)
+    billed = next((a.usage for a in reversed(call.attempts) if a.usage is not None), None)
+    tier = answer.record.tier if answer else _decided_tier(call)
     return Account(
         usage=_total_usage(call.attempts),
-        cost=_total_cost(call.attempts),
-        top_tier_cost=top,
-        tier=last.record.tier if last else None,
-        backend=last.record.backend if last else None,
-        model=last.model if last else None,
-        reason=_reason(call, last.record.tier if last else None),
+        cost=total_cost((a.usage, a.cost, a.record.error is None) for a in call.attempts),
+        top_tier_cost=top_tier_cost(call.policy, billed) if call.policy and billed else None,
+        tier=tier,
+        backend=answer.record.backend if answer else None,
+        model=answer.model if answer else None,
+        reason=_reason(call, tier),
     )
 
 
@@ -67,24 +67,14 @@ def _total_usage(attempts: Sequence[AttemptOutcome]) -> Usage | None:
     )
 
 
-def _total_cost(attempts: Sequence[AttemptOutcome]) -> int | None:
-    total = 0
-    for attempt in attempts:
-        if attempt.cost is not None:
-            total += attempt.cost
-        elif attempt.usage is not None or attempt.record.error is None:
-            # An answer was bought at a price that nobody told us. A failed attempt without usage is
-            # free: providers do not bill their errors.
-            return None
-    return total
+def _decided_tier(call: CallRecord) -> str | None:
+    return call.decision.tier if call.decision else None
 
 
 def _reason(call: CallRecord, tier: str | None) -> Reason | None:
     if call.decision is None:
         return None
-    if tier is not None:
-        candidate = candidate_for(call.decision, tier)
-        return candidate.reason if candidate else None
-    if call.decision.refusal is None:
-        return None
-    return next((c.reason for c in call.decision.candidates if not c.kept), None)
+    if call.decision.refusal is not None:
+        return call.decision.refusal.reason
+    candidate = candidate_for(call.decision, tier) if tier is not None else None
+    return candidate.reason if candidate else None
