@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tiermesh_sidecar.core.record import CallRecord
 from tiermesh_sidecar.telemetry.account import Account
@@ -89,6 +91,57 @@ def test_a_consumer_that_fails_harms_neither_the_call_nor_the_others(
     assert errors_in(recorder) == "3"
     assert len(caplog.records) == 1
     assert recorder.decisions.find(call.id) is not None
+
+
+class Sick:
+    """A consumer that raises this, whichever of its methods is called."""
+
+    overflowed = 0
+    failed = 0
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+        self.took = 0
+
+    def _take(self, *_: object) -> None:
+        self.took += 1
+        if self._error is not None:
+            raise self._error
+
+    record = write = add = _take
+
+
+ILLS = st.sampled_from(
+    [None, OSError("disk full"), MemoryError(), RecursionError(), KeyError("x"), BufferError()]
+)
+
+
+@given(metrics=ILLS, spans=ILLS, audit=ILLS, ring=ILLS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_telemetry_does_the_call_hears_nothing_of_it(
+    call: CallRecord,
+    metrics: Exception | None,
+    spans: Exception | None,
+    audit: Exception | None,
+    ring: Exception | None,
+) -> None:
+    parts = {name: Sick(ill) for name, ill in (("spans", spans), ("audit", audit), ("ring", ring))}
+    recorder = Recorder(
+        metrics=Metrics(version="1"),
+        decisions=parts["ring"],  # type: ignore[arg-type]
+        audit=parts["audit"],  # type: ignore[arg-type]
+        export=parts["spans"],  # type: ignore[arg-type]
+    )
+    counting = Sick(metrics)
+    recorder.metrics.record = counting.record  # type: ignore[method-assign]
+    logging.disable(logging.CRITICAL)
+    try:
+        recorder.record(call)
+    finally:
+        logging.disable(logging.NOTSET)
+    assert (counting.took, parts["spans"].took, parts["audit"].took) == (1, 1, 1)
+    lost = sum(ill is not None for ill in (metrics, spans, audit or ring))
+    assert errors_in(recorder) == str(lost)
 
 
 def test_a_record_that_makes_no_sense_is_counted_and_not_raised(call: CallRecord) -> None:

@@ -70,7 +70,11 @@ class ConfigWatch:
         """Reload whatever changes, until cancelled."""
         while True:
             await asyncio.sleep(POLL_S)
-            await self.poll()
+            try:
+                await self.poll()
+            except Exception:
+                # A watch that ended would leave the sidecar blind to every later change.
+                _log.exception("looking for changed files failed; it is tried again")
 
     async def poll(self) -> None:
         """Look once; compile and swap if something changed."""
