@@ -69,7 +69,7 @@ $(NODE_STAMP): tests/node/package-lock.json tests/node/package.json
 	@cd tests/node && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-e2e: $(VENV)/.dev ## against the cluster that KUBECONFIG names
+e2e: $(VENV)/.dev ## against a real collector, browser and cluster (e2e/README.md)
 	$(call say,e2e,pytest e2e)
 	@$(BIN)/pytest -q e2e
 

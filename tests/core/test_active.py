@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import policy_makers
 import pytest
 from policy_makers import (
     SMALL,
@@ -134,5 +136,5 @@ def test_a_policy_without_expressions_does_not_load_the_cel_library() -> None:
         "assert not [m for m in sys.modules if m.startswith('cel_expr')]"
     )
     # The makers import the checker's module, which must not import the library either.
-    folder = __file__.rpartition("/")[0]
+    folder = Path(policy_makers.__file__).parent
     subprocess.run([sys.executable, "-c", code], check=True, cwd=folder)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
+from policy_makers import backend, tier
 
 from tiermesh_sidecar.core.attempts import Attempts
 from tiermesh_sidecar.core.commands import (
@@ -35,52 +36,9 @@ from tiermesh_sidecar.core.events import (
     HeadReceived,
 )
 from tiermesh_sidecar.core.outcome import AttemptRecord
-from tiermesh_spec.snapshot import (
-    Backend,
-    Credentials,
-    DataHandling,
-    FallbackOn,
-    OutlierDetection,
-    Provider,
-    Tier,
-    WhenAllEjected,
-)
+from tiermesh_spec.snapshot import FallbackOn
 
 RUN_TIME = frozenset({FallbackOn.TIMEOUT, FallbackOn.RATE_LIMITED, FallbackOn.SERVER_ERROR})
-
-
-def backend(name: str) -> Backend:
-    return Backend(
-        name=name,
-        provider=Provider.OPENAI,
-        model=f"model-{name}",
-        url=f"http://{name}.test/v1",
-        ca_bundle=None,
-        credentials=Credentials(),
-        priority=0,
-        weight=1,
-        price=None,
-        data=DataHandling(region=None, classifications=(), retention=None),
-    )
-
-
-def tier(name: str, *backends: str) -> Tier:
-    return Tier(
-        name=name,
-        resource=f"models/{name}",
-        rank=10,
-        aliases=(),
-        capabilities=frozenset(),
-        context_window=None,
-        max_output_tokens=None,
-        outlier_detection=OutlierDetection(
-            consecutive_failures=5,
-            eject_for_ms=30_000,
-            max_eject_for_ms=300_000,
-            when_all_ejected=WhenAllEjected.TRY_ONE,
-        ),
-        backends=tuple(backend(b) for b in backends),
-    )
 
 
 def plan(
@@ -94,7 +52,7 @@ def plan(
 ) -> Plan:
     steps = tuple(
         Step(tier=made, backend=b)
-        for made in (tier(name, *backends) for name, backends in tiers.items())
+        for made in (tier(name, 10, *map(backend, names)) for name, names in tiers.items())
         for b in made.backends
     )
     return Plan(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from policy_makers import backend, tier
 
 from tiermesh_sidecar.core.attempts import Attempts
 from tiermesh_sidecar.core.commands import (
@@ -37,57 +38,18 @@ from tiermesh_sidecar.core.events import (
     HeadReceived,
 )
 from tiermesh_sidecar.core.outcome import Ending
-from tiermesh_spec.snapshot import (
-    Backend,
-    Credentials,
-    DataHandling,
-    FallbackOn,
-    OutlierDetection,
-    Provider,
-    Tier,
-    WhenAllEjected,
-)
+from tiermesh_spec.snapshot import FallbackOn
 
 CALL_MS = 10_000
-
-
-def tier(name: str, backends: int) -> Tier:
-    return Tier(
-        name=name,
-        resource=f"models/{name}",
-        rank=1,
-        aliases=(),
-        capabilities=frozenset(),
-        context_window=None,
-        max_output_tokens=None,
-        outlier_detection=OutlierDetection(
-            consecutive_failures=1,
-            eject_for_ms=1,
-            max_eject_for_ms=1,
-            when_all_ejected=WhenAllEjected.FAIL,
-        ),
-        backends=tuple(
-            Backend(
-                name=f"{name}-{i}",
-                provider=Provider.OPENAI,
-                model="m",
-                url="http://m.test/v1",
-                ca_bundle=None,
-                credentials=Credentials(),
-                priority=0,
-                weight=1,
-                price=None,
-                data=DataHandling(region=None, classifications=(), retention=None),
-            )
-            for i in range(backends)
-        ),
-    )
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     sizes = draw(st.sampled_from([(1,), (2,), (1, 1), (2, 1), (1, 2, 1), (1, 1, 2), (4,)]))
-    tiers = [tier(name, size) for name, size in zip("sml", sizes, strict=False)]
+    tiers = [
+        tier(name, 1, *(backend(f"{name}-{i}") for i in range(size)))
+        for name, size in zip("sml", sizes, strict=False)
+    ]
     steps = tuple(Step(tier=t, backend=b) for t in tiers for b in t.backends)
     return Plan(
         steps=steps,

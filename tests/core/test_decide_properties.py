@@ -180,9 +180,11 @@ def holds(
     if when is None:
         return True
     call, score = world.call, None
+    values: dict[str, object] = {f"caller.{n}": attributes.get(n, "") for n in NAMES}
+    if call.endpoint is Endpoint.OTHER:  # what an unread body says is not known
+        return Program(when).evaluate(values)
     if "signal.complexity" in when.names:
         score = world.decide().signals["complexity"]
-    values: dict[str, object] = {f"caller.{n}": attributes.get(n, "") for n in NAMES}
     values["request.tokens"] = call.tokens
     values["request.maxTokens"] = call.max_tokens or 0
     if score is not None:

@@ -5,49 +5,15 @@ from __future__ import annotations
 from math import inf
 
 import pytest
+from policy_makers import backend, tier
 
 from tiermesh_sidecar.core.decision import Plan, Step
 from tiermesh_sidecar.core.events import Failure, HeadReceived
 from tiermesh_sidecar.core.flight import Flight, Stage
-from tiermesh_spec.snapshot import (
-    Backend,
-    Credentials,
-    DataHandling,
-    FallbackOn,
-    OutlierDetection,
-    Provider,
-    Tier,
-    WhenAllEjected,
-)
+from tiermesh_spec.snapshot import FallbackOn
 
-BACKEND = Backend(
-    name="a",
-    provider=Provider.OPENAI,
-    model="m",
-    url="http://a.test/v1",
-    ca_bundle=None,
-    credentials=Credentials(),
-    priority=0,
-    weight=1,
-    price=None,
-    data=DataHandling(region=None, classifications=(), retention=None),
-)
-TIER = Tier(
-    name="small",
-    resource="models/small",
-    rank=1,
-    aliases=(),
-    capabilities=frozenset(),
-    context_window=None,
-    max_output_tokens=None,
-    outlier_detection=OutlierDetection(
-        consecutive_failures=1,
-        eject_for_ms=1,
-        max_eject_for_ms=1,
-        when_all_ejected=WhenAllEjected.FAIL,
-    ),
-    backends=(BACKEND,),
-)
+BACKEND = backend("a")
+TIER = tier("small", 1, BACKEND)
 
 
 def plan(*, call: int = 10_000, attempt: int = 5_000) -> Plan:

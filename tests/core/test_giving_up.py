@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from policy_makers import backend, tier
 
 from tiermesh_sidecar.core.decision import ErrorCode, Step
 from tiermesh_sidecar.core.flight import Flight
 from tiermesh_sidecar.core.giving_up import broke_off, deadline_exceeded, upstream_failed
-from tiermesh_spec.snapshot import (
-    Backend,
-    Credentials,
-    DataHandling,
-    OutlierDetection,
-    Provider,
-    Tier,
-    WhenAllEjected,
-)
 
 
-def flight(tier: str, backend: str, error: str, detail: str = "") -> Flight:
-    made = Backend(
-        name=backend,
-        provider=Provider.OPENAI,
-        model="m",
-        url="http://secret-address.test/v1",
-        ca_bundle=None,
-        credentials=Credentials(),
-        priority=0,
-        weight=1,
-        price=None,
-        data=DataHandling(region=None, classifications=(), retention=None),
-    )
-    detection = OutlierDetection(
-        consecutive_failures=1,
-        eject_for_ms=1,
-        max_eject_for_ms=1,
-        when_all_ejected=WhenAllEjected.FAIL,
-    )
-    of = Tier(
-        name=tier,
-        resource=f"models/{tier}",
-        rank=1,
-        aliases=(),
-        capabilities=frozenset(),
-        context_window=None,
-        max_output_tokens=None,
-        outlier_detection=detection,
-        backends=(made,),
-    )
+def flight(of: str, at: str, error: str, detail: str = "") -> Flight:
+    made = replace(backend(at), url="http://secret-address.test/v1")
     return Flight(
         attempt=1,
         index=0,
-        step=Step(tier=of, backend=made),
+        step=Step(tier=tier(of, 1, made), backend=made),
         started_ms=0,
         deadline_ms=1,
         error=error,

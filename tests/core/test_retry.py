@@ -7,60 +7,19 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from policy_makers import backend, tier
 
 from tiermesh_sidecar.core.decision import Plan, Step
 from tiermesh_sidecar.core.events import Failure
 from tiermesh_sidecar.core.retry import failed_status, failed_transfer, next_step, pause_ms
-from tiermesh_spec.snapshot import (
-    Backend,
-    Credentials,
-    DataHandling,
-    FallbackOn,
-    OutlierDetection,
-    Provider,
-    Tier,
-    WhenAllEjected,
-)
+from tiermesh_spec.snapshot import FallbackOn
 
 
 def plan(tiers: Sequence[str], *, max_attempts: int = 9, on: Sequence[FallbackOn] = ()) -> Plan:
     """One step per name: its tier."""
-    backend = Backend(
-        name="b",
-        provider=Provider.OPENAI,
-        model="m",
-        url="http://b.test/v1",
-        ca_bundle=None,
-        credentials=Credentials(),
-        priority=0,
-        weight=1,
-        price=None,
-        data=DataHandling(region=None, classifications=(), retention=None),
-    )
-    detection = OutlierDetection(
-        consecutive_failures=1,
-        eject_for_ms=1,
-        max_eject_for_ms=1,
-        when_all_ejected=WhenAllEjected.FAIL,
-    )
+    made = backend()
     return Plan(
-        steps=tuple(
-            Step(
-                tier=Tier(
-                    name=name,
-                    resource=f"models/{name}",
-                    rank=1,
-                    aliases=(),
-                    capabilities=frozenset(),
-                    context_window=None,
-                    max_output_tokens=None,
-                    outlier_detection=detection,
-                    backends=(backend,),
-                ),
-                backend=backend,
-            )
-            for name in tiers
-        ),
+        steps=tuple(Step(tier=tier(name, 1, made), backend=made) for name in tiers),
         max_attempts=max_attempts,
         fallback_on=frozenset(on),
         call_ms=1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import policy_makers
 import pytest
 
 from tiermesh_sidecar.core.cost import cost
@@ -22,27 +23,10 @@ from tiermesh_sidecar.core.outcome import AttemptRecord, Ending, Usage
 from tiermesh_sidecar.core.record import AttemptOutcome, CallRecord, TraceContext
 from tiermesh_sidecar.core.state import StateView
 from tiermesh_spec.snapshot import (
-    AuditContent,
-    Backend,
-    Credentials,
-    DataHandling,
-    Entitlements,
-    Fallback,
     FallbackOn,
-    FallbackOrder,
-    Mode,
-    Models,
-    OutlierDetection,
-    Pin,
     Policy,
     Price,
-    Provider,
-    Retry,
-    Route,
-    Scope,
     Tier,
-    Timeouts,
-    WhenAllEjected,
 )
 
 PRICES = {
@@ -54,63 +38,18 @@ PRICES = {
 
 
 def make_tier(name: str, rank: int) -> Tier:
-    backend = Backend(
-        name=f"{name}-a",
-        provider=Provider.OPENAI,
-        model=f"vendor/{name}-model",
-        url=f"http://{name}.models.svc:8000/v1",
-        ca_bundle=None,
-        credentials=Credentials(),
-        priority=0,
-        weight=1,
-        price=PRICES[name],
-        data=DataHandling(region=None, classifications=(), retention=None),
-    )
-    return Tier(
-        name=name,
-        resource=f"models/{name}",
-        rank=rank,
-        aliases=(),
-        capabilities=frozenset(),
-        context_window=None,
-        max_output_tokens=None,
-        outlier_detection=OutlierDetection(
-            consecutive_failures=5,
-            eject_for_ms=30_000,
-            max_eject_for_ms=300_000,
-            when_all_ejected=WhenAllEjected.TRY_ONE,
-        ),
-        backends=(backend,),
-    )
+    model = f"vendor/{name}-model"
+    made = policy_makers.backend(f"{name}-a", model=model, price=PRICES[name])
+    return policy_makers.tier(name, rank, replace(made, url=f"http://{name}.models.svc:8000/v1"))
 
 
 @pytest.fixture
 def policy() -> Policy:
-    return Policy(
-        namespace="shop",
-        name="checkout",
-        generation="0a1b2c3d",
-        created="",
-        scope=Scope.NAMESPACE,
-        mode=Mode.ENFORCE,
-        selector=None,
+    made = policy_makers.policy(
         tiers=(make_tier("small", 10), make_tier("large", 30)),
-        models=Models(route=("*",), direct=(), pass_through_tier=None),
-        identity=(),
-        signals=(),
-        constraints=(),
-        entitlements=Entitlements(default_all=True, grants=()),
-        rules=(),
-        default=Route(pin=Pin(tier="large")),
-        timeouts=Timeouts(
-            call_ms=120_000, attempt_ms=60_000, first_byte_ms=20_000, stream_idle_ms=30_000
-        ),
-        retry=Retry(max_attempts=3, backoff_base_ms=100, backoff_max_ms=5_000),
-        fallback=Fallback(
-            on=frozenset({FallbackOn.SERVER_ERROR}), order=FallbackOrder.UP, tiers=()
-        ),
-        audit_content=AuditContent.NONE,
+        fallback=policy_makers.fallback(on=frozenset({FallbackOn.SERVER_ERROR})),
     )
+    return replace(made, generation="0a1b2c3d")
 
 
 def make_attempt(

@@ -53,7 +53,9 @@ def test_an_answer_without_price_or_usage_leaves_the_cost_unknown(
         assert (sums.cost, sums.saved) == (None, None)
 
 
-def test_a_refused_call_costs_nothing_and_names_the_rejection_that_led_to_it(refused: CallRecord) -> None:
+def test_a_refused_call_costs_nothing_and_names_the_rejection_that_led_to_it(
+    refused: CallRecord,
+) -> None:
     sums = account(refused)
     assert (sums.cost, sums.usage, sums.top_tier_cost, sums.saved) == (0, None, None, None)
     assert (sums.tier, sums.reason) == (None, Reason.REGION)

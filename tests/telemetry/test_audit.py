@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import tracemalloc
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -55,6 +56,17 @@ class HeldSink:
 
     def close(self) -> None:
         self.closed = True
+
+
+def test_a_line_takes_the_memory_of_its_length(call: CallRecord) -> None:
+    record = as_json(call)
+    tracemalloc.start()
+    try:
+        line = encode(record)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(line) < kept < len(line) + 512
 
 
 def test_the_record_has_the_shape_of_the_contract(call: CallRecord) -> None:

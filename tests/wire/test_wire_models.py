@@ -7,72 +7,23 @@ from collections.abc import Mapping
 
 import anthropic
 import openai
+import policy_makers
 import pytest
 from sdkhttp import client
 
 from tiermesh_sidecar.core.decision import ErrorCode, Refusal
 from tiermesh_sidecar.core.features import Dialect
 from tiermesh_sidecar.wire.models import listing, model_object, names
-from tiermesh_spec.snapshot import (
-    AuditContent,
-    Entitlements,
-    Fallback,
-    FallbackOrder,
-    Mode,
-    Models,
-    OutlierDetection,
-    Pin,
-    Policy,
-    Retry,
-    Route,
-    Scope,
-    Tier,
-    Timeouts,
-    WhenAllEjected,
+from tiermesh_spec.snapshot import Policy
+
+TIERS = (
+    policy_makers.tier("small", 1, aliases=("fast", "gpt-x")),
+    policy_makers.tier("large", 2, aliases=("best",)),
 )
 
 
-def tier(name: str, rank: int, *aliases: str) -> Tier:
-    return Tier(
-        name=name,
-        resource=f"models/{name}",
-        rank=rank,
-        aliases=aliases,
-        capabilities=frozenset(),
-        context_window=None,
-        max_output_tokens=None,
-        outlier_detection=OutlierDetection(
-            consecutive_failures=5,
-            eject_for_ms=1,
-            max_eject_for_ms=1,
-            when_all_ejected=WhenAllEjected.TRY_ONE,
-        ),
-        backends=(),
-    )
-
-
 def policy(route: tuple[str, ...], direct: tuple[str, ...] = ()) -> Policy:
-    return Policy(
-        namespace="shop",
-        name="checkout",
-        generation="7",
-        created="",
-        scope=Scope.NAMESPACE,
-        mode=Mode.ENFORCE,
-        selector=None,
-        tiers=(tier("small", 1, "fast", "gpt-x"), tier("large", 2, "best")),
-        models=Models(route=route, direct=direct, pass_through_tier=None),
-        identity=(),
-        signals=(),
-        constraints=(),
-        entitlements=Entitlements(default_all=True, grants=()),
-        rules=(),
-        default=Route(pin=Pin(tier="large")),
-        timeouts=Timeouts(call_ms=1, attempt_ms=1, first_byte_ms=1, stream_idle_ms=1),
-        retry=Retry(max_attempts=1, backoff_base_ms=1, backoff_max_ms=1),
-        fallback=Fallback(on=frozenset(), order=FallbackOrder.NONE, tiers=()),
-        audit_content=AuditContent.NONE,
-    )
+    return policy_makers.policy(tiers=TIERS, models=policy_makers.models(*route, direct=direct))
 
 
 POLICY = policy(("*", "gpt-x", "gpt-4*", "a[b]", "auto"), ("real-model", "claude-?", "small"))
@@ -80,7 +31,8 @@ BOTH = ("large", "small")
 
 
 def test_auto_then_plain_names_then_entitled_tiers_each_once() -> None:
-    assert names(POLICY, BOTH) == ["auto", "gpt-x", "real-model", "small", "fast", "large", "best"]
+    plain = ["gpt-x", "a[b]", "real-model", "claude-?"]  # an asterisk alone makes a glob
+    assert names(POLICY, BOTH) == ["auto", *plain, "small", "fast", "large", "best"]
 
 
 def test_tiers_that_the_caller_may_not_have_are_not_listed() -> None:

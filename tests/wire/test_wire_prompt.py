@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiermesh_sidecar.core.decision import Refusal
+from tiermesh_sidecar.core.features import Capability
 from tiermesh_sidecar.wire.prompt import (
     Weight,
     check_messages,
@@ -15,6 +16,7 @@ from tiermesh_sidecar.wire.prompt import (
     model_of,
     objects,
     parts_of,
+    plain_needs,
     span_tokens,
     utf8_length,
 )
@@ -82,3 +84,12 @@ def test_a_refused_message_is_counted_from_zero() -> None:
     found = check_messages([{"role": "user"}, {"role": None}])
     assert isinstance(found, Refusal)
     assert "messages[1].role" in found.message
+
+
+def test_a_call_needs_what_it_asks_for_and_nothing_else() -> None:
+    assert plain_needs(tools=False, json_schema=False, images=False) == set()
+    assert plain_needs(tools=True, json_schema=False, images=True) == {
+        Capability.TOOLS,
+        Capability.VISION,
+    }
+    assert plain_needs(tools=False, json_schema=True, images=False) == {Capability.JSON_SCHEMA}

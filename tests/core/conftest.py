@@ -1,8 +1,0 @@
-"""Makes the makers and strategies importable where tests are not packages."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
