@@ -39,7 +39,7 @@ class Finding:
 class Problem:
     file: str
     document: int
-    """Which YAML document of the file, counted from 1."""
+    """Which YAML document of the file, counted from 1; 0 where it is the file itself."""
     path: str
     """For example `spec.rules[2].when`; list indexes count from 0. "" is the document itself."""
     value: str
@@ -60,10 +60,15 @@ class Problem:
             "fix": self.fix,
         }
 
+    @property
+    def place(self) -> str:
+        """File, document and path, as far as there are any."""
+        document = f"document {self.document}" if self.document else ""
+        return ", ".join(part for part in (self.file, document, self.path) if part)
+
     def __str__(self) -> str:
-        where = f"{self.file}, document {self.document}"
-        place = f"{where}, {self.path}" if self.path else where
-        return f"{place}: {self.message}. Fix: {self.fix}{'' if self.fix.endswith('?') else '.'}"
+        end = "" if self.fix.endswith("?") else "."
+        return f"{self.place}: {self.message}. Fix: {self.fix}{end}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from pydantic_core import ErrorDetails
 from tiermesh_spec.addresses import without_secrets
 from tiermesh_spec.problems import HIDDEN, Finding, Path, closest
 from tiermesh_spec.shape import FieldShape, ListOf, Shape, TypeShape, fields_of, has
-from tiermesh_spec.texts import Text
 
 
 def findings(shape: type[Shape], value: object, path: Path) -> list[Finding]:
@@ -209,8 +208,3 @@ _TRANSLATIONS: Mapping[str, Callable[[Context], tuple[str, str]]] = {
     "too_long": lambda c: (f"has {c['actual_length']} items", f"give at most {c['max_length']}"),
     "string_type": lambda _: ("is not text", "put it in quotes"),
 }
-
-
-def text_of(kind: TypeShape) -> Text | None:
-    """The notation of a text field."""
-    return next((entry for entry in kind.metadata if isinstance(entry, Text)), None)

@@ -115,7 +115,8 @@ def test_a_port_that_is_taken_is_said(capsys: pytest.CaptureFixture[str]) -> Non
         assert run(parsed("--calls", "1", "--port", str(port))) == 1
     error = capsys.readouterr().err
     assert error.startswith("tiermesh demo: ")
-    assert str(port) in error
+    # The demo takes three ports in a row; another process may hold one of the next two.
+    assert any(str(port + offset) in error for offset in range(3))
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(("--forever",), 0), (("--calls", "1000"), 130)])

@@ -47,17 +47,9 @@ def problems_as_json(problems: Iterable[Problem]) -> str:
 
 def problem_text(problem: Problem) -> str:
     """Three lines: where, what, and the fix."""
-    where = ", ".join(
-        part
-        for part in (
-            problem.file,
-            f"document {problem.document}" if problem.document else "",
-            problem.path,
-        )
-        if part
-    )
     value = f": {problem.value}" if problem.value else ""
-    return f"{where}{value}\n  {problem.message}\n  fix: {problem.fix}\n"
+    place = problem.place or "all files together"
+    return f"{place}{value}\n  {problem.message}\n  fix: {problem.fix}\n"
 
 
 def write_problems(problems: Iterable[Problem]) -> None:
@@ -65,6 +57,11 @@ def write_problems(problems: Iterable[Problem]) -> None:
         sys.stderr.write(problem_text(problem))
 
 
-def bad_input(command: str, message: str | SettingsError) -> int:
+def bad_input(command: str, message: str | SettingsError, output: str) -> int:
+    """`output` json: standard output is JSON all the same, for what reads it without looking at
+    the exit status."""
     sys.stderr.write(f"tiermesh {command}: {message}\n")
+    if output == "json":
+        value = {"error": {"message": str(message)}}
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
     return EXIT_BAD_INPUT

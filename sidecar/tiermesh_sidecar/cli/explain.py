@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,13 +27,15 @@ from tiermesh_sidecar.cli.configuration import (
     bad_input,
     compile_arguments,
     labels_of,
+    problems_as_json,
     write_problems,
 )
 from tiermesh_sidecar.cli.explanation import as_json, as_text
-from tiermesh_sidecar.core.active import ActivePolicy, activate
-from tiermesh_sidecar.core.decide import decide
-from tiermesh_sidecar.core.decision import Decision, Refusal
-from tiermesh_sidecar.core.features import Features
+from tiermesh_sidecar.core.active import activate
+from tiermesh_sidecar.core.decide import conclude, examine
+from tiermesh_sidecar.core.decision import Refusal
+from tiermesh_sidecar.core.explanations import explained
+from tiermesh_sidecar.core.question import Question
 from tiermesh_sidecar.core.state import StateView
 from tiermesh_sidecar.net.asked import understand
 from tiermesh_sidecar.net.compile_result import Compiled, Refused
@@ -80,13 +81,16 @@ def run(arguments: argparse.Namespace) -> int:
     result = compile_arguments(arguments)
     if isinstance(result, Refused):
         write_problems(result.problems)
+        if arguments.output == "json":
+            sys.stdout.write(problems_as_json(result.problems) + "\n")
         return EXIT_BAD_INPUT
     try:
         labels = labels_of(arguments)
     except SettingsError as error:
-        return bad_input("explain", error)
+        return bad_input("explain", error, arguments.output)
     if (arguments.replay is None) == (arguments.request is None):
-        return bad_input("explain", "give either REQUEST.json (- for standard input) or --replay")
+        message = "give either REQUEST.json (- for standard input) or --replay"
+        return bad_input("explain", message, arguments.output)
     if arguments.replay is not None:
         from tiermesh_sidecar.cli.replay import replay
 
@@ -101,34 +105,28 @@ def _explain(arguments: argparse.Namespace, compiled: Compiled, labels: dict[str
             "explain",
             f"no policy selects a pod of namespace {compiled.namespace} with these labels: "
             "give --namespace or --label as the pod has them",
+            arguments.output,
         )
     try:
         body = _read(arguments.request)
         headers = _headers(arguments.headers or ())
-    except (OSError, SettingsError) as error:
-        return bad_input("explain", str(error))
+    except OSError as error:
+        return bad_input("explain", f"{arguments.request}: {error.strerror}", arguments.output)
+    except SettingsError as error:
+        return bad_input("explain", str(error), arguments.output)
     target = classify("POST", arguments.path, anthropic_version=speaks_anthropic(headers))
     asked = target if isinstance(target, Refusal) else understand(target, headers, body, active)
     if isinstance(asked, Refusal):
-        return bad_input("explain", f"{asked.code.value}: {asked.message}")
-    decision = decide(
-        asked.features,
-        active,
-        StateView(),
-        time.time(),
-        arguments.seed,
-        deadline_ms=asked.deadline_ms,
-    )
-    _print(arguments.output, decision, asked.features, active)
-    return 0 if decision.refusal is None else EXIT_REFUSED
-
-
-def _print(output: str, decision: Decision, features: Features, active: ActivePolicy) -> None:
-    if output == "json":
-        value = as_json(decision, features, active.policy)
+        return bad_input("explain", f"{asked.code.value}: {asked.message}", arguments.output)
+    features, policy = asked.features, active.policy
+    case = examine(Question(features, active.signals, None), active, StateView(), arguments.seed)
+    decision, choice = conclude(case, asked.deadline_ms)
+    if arguments.output == "json":
+        value = as_json(decision, features, policy)
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
     else:
-        sys.stdout.write(as_text(decision, features, active.policy))
+        sys.stdout.write(as_text(decision, explained(decision, case, choice), features, policy))
+    return 0 if decision.refusal is None else EXIT_REFUSED
 
 
 def _read(name: str) -> bytes:

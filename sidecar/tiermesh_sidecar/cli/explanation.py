@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tiermesh_sidecar.core.cost import cost, dollars, top_tier_cost
 from tiermesh_sidecar.core.decision import Decision
@@ -30,37 +30,23 @@ def as_json(decision: Decision, features: Features, policy: Policy) -> dict[str,
         }
     return {
         "decision": summary,
-        "candidates": [
-            {
-                "tier": candidate.tier,
-                "kept": candidate.kept,
-                "reason": candidate.reason.value,
-                "also": [reason.value for reason in candidate.also],
-            }
-            for candidate in decision.candidates
-        ],
+        "candidates": [candidate.as_json() for candidate in decision.candidates],
         "signals": dict(decision.signals),
         "cost": _cost(decision, features, policy),
     }
 
 
-def as_text(decision: Decision, features: Features, policy: Policy) -> str:
-    rows = [
-        (
-            candidate.tier,
-            candidate.reason.value,
-            ", ".join(reason.value for reason in candidate.also),
-        )
-        for candidate in decision.candidates
-    ]
-    lines = [*_headline(decision), "", *_table(("tier", "reason", "also"), rows), ""]
+def as_text(decision: Decision, why: Mapping[str, str], features: Features, policy: Policy) -> str:
+    """`why` has words for every candidate, as `core.explanations` gives them."""
+    rows = [(c.tier, c.reason.value, why[c.tier]) for c in decision.candidates]
+    lines = [*_headline(decision), "", *_table(("tier", "reason", "why"), rows), ""]
     facts = [("policy", decision.policy), ("rule", decision.rule or "none asked")]
     if policy.mode is not Mode.ENFORCE:
         facts.append(("mode", _MODES[policy.mode]))
     facts += [("signal", f"{name} = {_value(v)}") for name, v in decision.signals.items()]
     if decision.plan is not None:
         facts.append(("plan", " -> ".join(_steps(decision))))
-    facts += [("cost", line) for line in _cost_lines(_cost(decision, features, policy))]
+    facts += _cost_lines(_cost(decision, features, policy))
     lines += [f"{name:8}{value}" for name, value in facts]
     return "\n".join(lines) + "\n"
 
@@ -123,13 +109,13 @@ def _money(picodollars: int | None) -> str | None:
     return None if picodollars is None else dollars(picodollars)
 
 
-def _cost_lines(figures: dict[str, object]) -> Iterable[str]:
+def _cost_lines(figures: dict[str, object]) -> Iterable[tuple[str, str]]:
     if figures["estimated"] is None:
         return
     tokens = (
         f"{figures['inputTokens']} input and {figures['outputTokens']} output tokens "
         f"({figures['outputTokensAre']})"
     )
-    yield f"${figures['estimated']} for {tokens}"
+    yield "cost", f"${figures['estimated']} for {tokens}"
     if figures["topTier"] is not None:
-        yield f"${figures['topTier']} at the top tier: ${figures['saved']} saved"
+        yield "saved", f"${figures['saved']}: the highest tier would cost ${figures['topTier']}"

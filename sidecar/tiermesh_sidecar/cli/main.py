@@ -7,7 +7,10 @@ A command's module is imported when that command runs: `tiermesh sidecar` must n
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -68,6 +71,8 @@ COMMANDS = (
 
 def run(arguments: Sequence[str]) -> int:
     """The exit status of `tiermesh ARGUMENTS`."""
+    if sys.stdout is None:  # started with it closed
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  lives as long as we do
     name = arguments[0] if arguments else "--help"
     command = next((c for c in COMMANDS if c.name == name), None)
     if command is not None:
@@ -92,7 +97,23 @@ def _run_command(command: Command, arguments: Sequence[str]) -> int:
     add_arguments: Callable[[argparse.ArgumentParser], None] = module.add_arguments
     execute: Callable[[argparse.Namespace], int] = module.run
     add_arguments(parser)
-    return execute(parser.parse_args(arguments))
+    chosen = parser.parse_args(arguments)
+    try:
+        status = execute(chosen)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _unwritten()  # `| head`: who has read enough has no problem
+    except OSError as error:
+        sys.stderr.write(f"tiermesh {command.name}: {error}\n")
+        return _unwritten()
+    return status
+
+
+def _unwritten() -> int:
+    """Keeps the interpreter from failing once more on what could not be written."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _overview() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from tiermesh_sidecar.cli.configuration import bad_input
 from tiermesh_sidecar.core.active import ActivePolicy, activate_policy
 from tiermesh_sidecar.core.decide import decide
 from tiermesh_sidecar.core.decision import Decision
@@ -16,7 +17,6 @@ from tiermesh_sidecar.core.replay import features_from_json, view_from_json
 from tiermesh_sidecar.net.compile_result import Compiled
 
 EXIT_DIFFERS = 1
-EXIT_BAD_INPUT = 2
 
 
 @dataclass(slots=True)
@@ -47,19 +47,19 @@ def replay(name: str, compiled: Compiled, labels: Mapping[str, str], output: str
         for number, record in _records(name):
             _compare(number, record, active, tally)
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"tiermesh explain --replay {name}: {error}\n")
-        return EXIT_BAD_INPUT
+        return bad_input("explain", f"--replay {name}: {error}", output)
     sys.stdout.write(_as_json(tally) if output == "json" else _as_text(tally))
     return EXIT_DIFFERS if tally.differ else 0
 
 
 def _records(name: str) -> Iterator[tuple[int, dict[str, object]]]:
     text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not `splitlines`: a record's strings may hold U+2028 and other line ends that JSON allows.
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"line {number} is not JSON: {error}") from error
             if not isinstance(record, dict):
                 raise ValueError(f"line {number} is no audit record")
@@ -70,7 +70,8 @@ def _compare(
     number: int, record: dict[str, object], active: Mapping[str, ActivePolicy], tally: _Tally
 ) -> None:
     label, features = record.get("policy"), record.get("features")
-    if not isinstance(label, str) or not isinstance(features, dict) or not record["candidates"]:
+    recorded = record.get("candidates")
+    if not isinstance(label, str) or not isinstance(features, dict) or not recorded:
         tally.undecided += 1
         return
     policy = active.get(label.partition("@")[0])
@@ -81,7 +82,7 @@ def _compare(
     tally.changed += changed
     try:
         decision = _decide(record, features, policy)
-    except (KeyError, ValueError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"line {number} is no audit record: {error}") from error
     before, after = _recorded(record), _verdict(decision)
     if before == after:
@@ -111,15 +112,7 @@ def _recorded(record: dict[str, object]) -> dict[str, object]:
 def _verdict(decision: Decision) -> dict[str, object]:
     return {
         "rule": decision.rule,
-        "candidates": [
-            {
-                "tier": candidate.tier,
-                "kept": candidate.kept,
-                "reason": candidate.reason.value,
-                "also": [reason.value for reason in candidate.also],
-            }
-            for candidate in decision.candidates
-        ],
+        "candidates": [candidate.as_json() for candidate in decision.candidates],
     }
 
 

@@ -43,22 +43,27 @@ def decide(
     `signals` are values that were resolved elsewhere, or recorded (replay); others are computed
     from the prompt when something reads them. `deadline_ms` is the caller's hint: it shortens only.
     """
-    question = Question(features, active.signals, signals)
-    case = _examine(question, active, view, seed)
+    case = examine(Question(features, active.signals, signals), active, view, seed)
+    return conclude(case, deadline_ms)[0]
+
+
+def conclude(case: Case, deadline_ms: int | None = None) -> tuple[Decision, Choice]:
+    """The second half of `decide`, for whoever explains the decision by the case and the choice."""
     rule, choice = _choice(case)
     elected = elect(choice, case) if case.asked is not None else None
     plan = build(elected, choice, case, deadline_ms) if elected is not None else None
-    return Decision(
-        policy=active.label,
+    decision = Decision(
+        policy=case.active.label,
         rule=rule,
         candidates=_verdicts(case, choice, elected, plan),
-        signals=question.signals,
+        signals=case.question.signals,
         plan=plan,
         refusal=None if plan is not None else _refuse(case, choice),
     )
+    return decision, choice
 
 
-def _examine(question: Question, active: ActivePolicy, view: StateView, seed: int) -> Case:
+def examine(question: Question, active: ActivePolicy, view: StateView, seed: int) -> Case:
     """Settles every candidate's rights. They hold whatever the route says, so it comes after."""
     asked = _asked(question.features, active)
     allowed = entitled(active.entitlements, question)

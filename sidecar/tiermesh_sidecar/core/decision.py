@@ -69,6 +69,15 @@ class Candidate:
     reason: Reason
     also: tuple[Reason, ...] = ()
 
+    def as_json(self) -> dict[str, object]:
+        """As `explain`, the audit record and the page print it."""
+        return {
+            "tier": self.tier,
+            "kept": self.kept,
+            "reason": self.reason.value,
+            "also": [reason.value for reason in self.also],
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

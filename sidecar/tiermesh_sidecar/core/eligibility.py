@@ -21,7 +21,7 @@ from tiermesh_sidecar.core.state import StateView
 class Standing:
     """A tier before one call: what speaks against it, and which of its backends are left."""
 
-    __slots__ = ("facts", "healthy", "out", "reasons", "rights", "tryable", "usable")
+    __slots__ = ("facts", "healthy", "keyless", "out", "reasons", "rights", "tryable", "usable")
 
     def __init__(
         self,
@@ -38,8 +38,11 @@ class Standing:
         """Of these, the ones that are neither ejected nor without their key."""
         self.tryable: tuple[Option, ...] = ()
         """Where none is healthy and `whenAllEjected` says TryOne: those that have their key."""
+        self.keyless: tuple[Option, ...] = ()
+        """The usable ones whose key is not here."""
         if view.ejected or view.keyless:
             keyed = tuple(option for option in usable if option.key not in view.keyless)
+            self.keyless = tuple(option for option in usable if option.key in view.keyless)
             self.healthy = tuple(option for option in keyed if option.key not in view.ejected)
             if facts.try_one and not self.healthy:
                 self.tryable = keyed

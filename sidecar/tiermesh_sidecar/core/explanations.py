@@ -1,21 +1,80 @@
-"""Why a tier cannot take a call, in words that name the grant, constraint or limit at fault."""
+"""A decision in words: what chose a tier, or the grant, constraint or limit that speaks against it.
+
+Nothing is decided here: whoever has a decision's case can have it explained, and only then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from tiermesh_sidecar.core.candidates import Option
 from tiermesh_sidecar.core.case import Case
 from tiermesh_sidecar.core.constraints import Demand
-from tiermesh_sidecar.core.decision import Reason
+from tiermesh_sidecar.core.decision import Candidate, Decision, Reason, candidate_for
 from tiermesh_sidecar.core.eligibility import Standing
+from tiermesh_sidecar.core.features import Endpoint
+from tiermesh_sidecar.core.strategies.base import Choice
+
+
+def explained(decision: Decision, case: Case, choice: Choice) -> Mapping[str, str]:
+    """By candidate, why it is where it is."""
+    steps = decision.plan.steps if decision.plan is not None else ()
+    planned = tuple(dict.fromkeys(step.tier.name for step in steps))
+    words = {c.tier: _place(c, planned, case) for c in decision.candidates}
+    if decision.tier is not None:
+        words[decision.tier] = _ground(decision, case, choice)
+    return words
+
+
+def _place(candidate: Candidate, planned: Sequence[str], case: Case) -> str:
+    standing = case.standings[candidate.tier]
+    if candidate.tier in planned[1:]:
+        return f"tried if {planned[planned.index(candidate.tier) - 1]} fails"
+    if candidate.reason is Reason.ELIGIBLE:
+        return "may take the call, and the plan does without it"
+    if candidate.reason is Reason.NOT_IN_ROUTE:
+        elsewhere = case.asked is None or standing.out
+        return f"{'the name asked for' if elsewhere else 'the route'} leads elsewhere"
+    return why(standing, case)
+
+
+def _ground(decision: Decision, case: Case, choice: Choice) -> str:
+    """What the choice rests on, and whose place the chosen tier takes."""
+    source = _source(decision, case, choice)
+    if not choice.first:
+        source = f"the highest rank that may take the call ({source})"
+    elif decision.tier not in choice.first:
+        source = f"in place of {choice.first[0]} ({source})"
+    chosen = candidate_for(decision, str(decision.tier))
+    ejected = chosen is not None and Reason.UNHEALTHY in chosen.also
+    return f"{source}; one try, since all of its backends are ejected" if ejected else source
+
+
+def _source(decision: Decision, case: Case, choice: Choice) -> str:
+    active, question = case.active, case.question
+    if decision.rule is None:
+        if not choice.first:
+            return "mode Baseline"
+        if question.features.endpoint is Endpoint.OTHER:
+            return "the tier for paths that are not routed"
+        return f"the caller asked for {question.features.model}"
+    routes = dict((*active.routes, active.default))
+    clause = routes[decision.rule].clause(question, choice)
+    name = "default route" if decision.rule == active.default[0] else f"rule {decision.rule}"
+    return f"{name}: {clause}"
 
 
 def why(standing: Standing, case: Case) -> str:
     """Every right that the tier lacks; if it lacks none, what keeps it from serving now."""
     if standing.rights:
-        names = ", ".join(option.step.backend.name for option in standing.usable)
-        return f"ejected after failures, or without their keys: {names}"
+        ejected = [option for option in standing.usable if option not in standing.keyless]
+        groups = (("without a key", standing.keyless), ("ejected after failures", ejected))
+        return ", ".join(f"{what}: {_names(options)}" for what, options in groups if options)
     return ", ".join(_EXPLAIN[reason](standing, case) for reason in standing.reasons)
+
+
+def _names(options: Sequence[Option]) -> str:
+    return ", ".join(option.step.backend.name for option in options)
 
 
 def _not_entitled(standing: Standing, case: Case) -> str:

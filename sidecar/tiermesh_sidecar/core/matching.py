@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 
-from tiermesh_sidecar.core.features import Features
+from tiermesh_sidecar.core.features import Endpoint, Features
 from tiermesh_sidecar.core.glob import is_glob, matches_any
 from tiermesh_sidecar.core.question import REQUEST, Attributes, Question
 from tiermesh_spec.snapshot import Expression, Match
@@ -54,12 +54,15 @@ class Matcher:
         self._flags = tuple((REQUEST[name], v) for name, v in flags.items() if v is not None)
         self.reads = tuple(name for name, _ in self._attributes)
 
-    def holds(self, features: Features, attributes: Attributes) -> bool:
+    def holds(self, features: Features, attributes: Attributes) -> bool | None:
+        """None where it depends on the body of a request whose body nobody read."""
         for name, values in self._attributes:
             if attributes.get(name, "") not in values:
                 return False
         if self._endpoints and features.endpoint not in self._endpoints:
             return False
+        if features.endpoint is Endpoint.OTHER and (self._flags or self._models):
+            return None
         for read, wanted in self._flags:
             if read(features) is not wanted:
                 return False
@@ -83,23 +86,32 @@ class Condition:
         """The caller's attributes that the outcome depends on."""
 
     def holds(self, question: Question, attributes: Attributes) -> bool | None:
-        """None where `match` holds but `when` could not be evaluated: the reader decides what a
-        doubt means."""
-        if self._matcher is not None and not self._matcher.holds(question.features, attributes):
-            return False
+        """None where `match` or `when` could not be evaluated, and neither is false: the reader
+        decides what a doubt means."""
+        matched = True
+        if self._matcher is not None:
+            found = self._matcher.holds(question.features, attributes)
+            if found is False:
+                return False
+            matched = found is True
         if self._evaluate is None:
-            return True
-        return self._evaluate(self._facts(question, attributes))
+            return True if matched else None
+        held = self._evaluate(self._facts(question, attributes))
+        return held if matched or held is False else None
 
     def _facts(self, question: Question, attributes: Attributes) -> Facts:
+        """What is not known is left out: reading it is then an evaluation error. That is an
+        abstained signal, and all that a body says which nobody read."""
+        unread = question.features.endpoint is Endpoint.OTHER
         facts: dict[str, float | str | int | bool] = {}
         for name, space, key in self._names:
             if space == "caller":
                 facts[name] = attributes.get(key, "")
+            elif unread:
+                continue
             elif space == "request":
                 facts[name] = REQUEST[key](question.features)
             else:
-                # An abstained signal is left out: reading it is then an evaluation error.
                 value = question.signal(key)
                 if value is not None:
                     facts[name] = value

@@ -1,8 +1,16 @@
-"""`tiermesh demo`: fake providers, one real sidecar, real prompts over real sockets, a live view.
+"""Shows one sidecar at work: real decisions on real prompts, over fake providers of three tiers.
 
-The composition of the demo, nothing else: what is sent is `workload`'s, how it looks `view`'s, what
-answers `providers`'.
+Each call is shown with the tier it got, why, what it cost, and what the highest tier would have
+cost. One backend fails for a while. It needs no key, no network and no configuration, and ends by
+itself with a summary; the /decisions page of its sidecar is there as long as it runs.
+
+examples:
+  tiermesh demo --forever
+  tiermesh demo --calls 500 --rate 50 --output json
 """
+
+# The composition of the demo, nothing else: what is sent is `workload`'s, how it looks `view`'s,
+# what answers `providers`'. The text above is the command's help.
 
 from __future__ import annotations
 
@@ -55,19 +63,30 @@ class Options:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--forever", action="store_true", help="go on until Ctrl-C")
     parser.add_argument(
-        "--calls", type=_positive, default=CALLS, metavar="N", help=f"calls to send ({CALLS})"
+        "--calls",
+        type=_positive,
+        default=CALLS,
+        metavar="N",
+        help=f"calls to send; default: {CALLS}",
     )
     parser.add_argument(
-        "--rate", type=_rate, default=RATE, metavar="R", help=f"calls per second ({RATE:g})"
+        "--rate", type=_rate, default=RATE, metavar="R", help=f"calls per second; default: {RATE:g}"
     )
     parser.add_argument(
         "--port",
         type=_port,
         default=None,
-        help=f"the sidecar's port; the next two are admin and health ({PORT}, or any free)",
+        metavar="PORT",
+        help="the sidecar's port, the next two are admin and health; "
+        f"default: {PORT}, or any that are free",
     )
     parser.add_argument("--seed", type=int, default=1, help="another seed, another order of calls")
-    parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--output",
+        choices=("text", "json"),
+        default="text",
+        help="json: the summary alone; default: text",
+    )
     parser.add_argument("--no-color", action="store_true", help="no colours on a terminal")
 
 

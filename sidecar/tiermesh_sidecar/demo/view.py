@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from textwrap import wrap
 
 from tiermesh_sidecar.demo.summary import Result, Tally
 
 _BAR = 30
+_PROSE_WIDTH = 80
 _PLAIN_WIDTH = 140
 _GREEN, _YELLOW, _RED, _DIM, _BOLD = "32", "33", "31", "2", "1"
 _TIER_COLOURS = (_GREEN, _YELLOW, _RED)
@@ -35,15 +37,18 @@ class Paint:
 
 
 def introduction(*, data_url: str, admin_url: str, forever: bool) -> list[str]:
-    """What a newcomer is looking at, in three lines, and the addresses."""
+    """What a newcomer is looking at, in three sentences, and the addresses."""
     ending = "Ctrl-C ends it." if forever else "It ends by itself."
-    return [
+    said = (
         "An application calls one tiermesh sidecar, which sends each call to the cheapest model "
         "tier that is good enough.",
         "The sidecar, its policy, the HTTP and the prompts are real; the models behind the three "
         f"tiers are fakes. {ending}",
         "Watch: which tier each call got and why, what that cost, and what it would have cost "
         "had `large` answered all.",
+    )
+    return [
+        *(line for sentence in said for line in wrap(sentence, _PROSE_WIDTH)),
         "",
         f"  every decision, in a browser   {admin_url}/decisions",
         f"  send it a call of your own     OPENAI_BASE_URL={data_url}/v1",
@@ -125,8 +130,16 @@ def _rows(tally: Tally, seconds: float) -> Iterator[tuple[str, str]]:
     yield "refused by policy", refusals or "none"
     yield "failed", str(tally.failed)
     yield "p50, p95", f"{_ms(tally.p50_ms)}, {_ms(tally.p95_ms)}"
-    rules = ", ".join(f"{rule} {count}" for rule, count in tally.by_rule.most_common())
-    yield "decided by", rules or "-"
+    rules = [f"{rule} {count}" for rule, count in tally.by_rule.most_common()]
+    first, *more = _listed(rules) or ["-"]
+    yield "decided by", first
+    yield from (("", line) for line in more)
+
+
+def _listed(items: list[str]) -> list[str]:
+    """Lines of a list that break between two items only."""
+    unbroken = ", ".join(item.replace(" ", "\xa0") for item in items)
+    return [line.replace("\xa0", " ") for line in wrap(unbroken, _PROSE_WIDTH)]
 
 
 def _money(tally: Tally) -> str:

@@ -51,7 +51,7 @@ def as_json(call: CallRecord, sums: Account | None = None) -> dict[str, object]:
         "model": sums.model,
         "reason": str(sums.reason) if sums.reason else None,
         "stream": features.stream if features else False,
-        "candidates": _candidates(call),
+        "candidates": [c.as_json() for c in decision.candidates] if decision else [],
         "features": features_as_json(features) if features else None,
         "signals": dict(decision.signals) if decision else {},
         "view": view_as_json(call.view),
@@ -84,7 +84,9 @@ def encode(record: dict[str, object]) -> bytes:
     as a hostile caller sends them, take the slow way.
     """
     try:
-        return orjson.dumps(record)
+        # A copy: orjson's own bytes keep the buffer that they were written into, which is several
+        # times their length, and these wait in queues and in the ring.
+        return bytes(memoryview(orjson.dumps(record)))
     except TypeError:
         return json.dumps(record, separators=(",", ":")).encode()
 
@@ -96,20 +98,6 @@ def timestamp(at: float) -> str:
 
 def money(picodollars: int | None) -> str | None:
     return dollars(picodollars) if picodollars is not None else None
-
-
-def _candidates(call: CallRecord) -> list[dict[str, object]]:
-    if call.decision is None:
-        return []
-    return [
-        {
-            "tier": c.tier,
-            "kept": c.kept,
-            "reason": str(c.reason),
-            "also": [str(reason) for reason in c.also],
-        }
-        for c in call.decision.candidates
-    ]
 
 
 def _attempt(attempt: AttemptOutcome) -> dict[str, object]:

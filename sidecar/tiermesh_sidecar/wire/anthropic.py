@@ -21,6 +21,7 @@ from tiermesh_sidecar.wire.prompt import (
     model_of,
     objects,
     parts_of,
+    plain_needs,
     span_tokens,
 )
 
@@ -145,16 +146,10 @@ def _wants_schema(value: dict[str, object]) -> bool:
 def _needs(
     value: dict[str, object], *, tools: bool, json_schema: bool, images: bool
 ) -> frozenset[Capability]:
-    needs: list[Capability] = []
-    if tools:
-        needs.append(Capability.TOOLS)
-    if json_schema:
-        needs.append(Capability.JSON_SCHEMA)
-    if images:
-        needs.append(Capability.VISION)
+    needs = plain_needs(tools=tools, json_schema=json_schema, images=images)
     thinking = value.get("thinking")
     if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive"):
-        needs.append(Capability.REASONING)
+        needs.add(Capability.REASONING)
     return frozenset(needs)
 
 

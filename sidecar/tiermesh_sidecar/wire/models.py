@@ -8,15 +8,14 @@ import orjson
 
 from tiermesh_sidecar.core.decision import ErrorCode, Refusal
 from tiermesh_sidecar.core.features import Dialect
+from tiermesh_sidecar.core.glob import is_glob
 from tiermesh_spec.snapshot import Policy
-
-_GLOB = frozenset("*?[")
 
 
 def names(policy: Policy, tiers: Collection[str]) -> list[str]:
     """`auto`, the plain names of `models.route` and `models.direct`, then the names and aliases of
     the tiers that the caller is entitled to (`tiers`, short names)."""
-    plain = [n for n in (*policy.models.route, *policy.models.direct) if _GLOB.isdisjoint(n)]
+    plain = [n for n in (*policy.models.route, *policy.models.direct) if not is_glob(n)]
     found = dict.fromkeys(["auto", *plain])
     for tier in policy.tiers:
         if tier.name in tiers:

@@ -20,6 +20,7 @@ from tiermesh_sidecar.wire.prompt import (
     model_of,
     objects,
     parts_of,
+    plain_needs,
     span_tokens,
     utf8_length,
 )
@@ -156,18 +157,12 @@ def _json_wishes(response_format: object) -> tuple[bool, bool]:
 def _needs(
     value: dict[str, object], *, tools: bool, json_schema: bool, images: bool
 ) -> frozenset[Capability]:
-    needs: list[Capability] = []
-    if tools:
-        needs.append(Capability.TOOLS)
-    if json_schema:
-        needs.append(Capability.JSON_SCHEMA)
-    if images:
-        needs.append(Capability.VISION)
+    needs = plain_needs(tools=tools, json_schema=json_schema, images=images)
     top = value.get("top_logprobs")
     if value.get("logprobs") is True or (isinstance(top, int) and top > 0):
-        needs.append(Capability.LOGPROBS)
+        needs.add(Capability.LOGPROBS)
     if value.get("reasoning_effort") not in (None, "none"):
-        needs.append(Capability.REASONING)
+        needs.add(Capability.REASONING)
     return frozenset(needs)
 
 

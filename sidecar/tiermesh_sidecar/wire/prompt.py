@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tiermesh_sidecar.core.decision import ErrorCode, Refusal
+from tiermesh_sidecar.core.features import Capability
 
 BYTES_PER_TOKEN = 4
 """Of UTF-8: right for English text, and nearer than characters for scripts of several bytes, whose
@@ -57,6 +58,18 @@ def span_tokens(spans: dict[str, tuple[int, int]], *names: str) -> int:
     return sum(
         (spans[name][1] - spans[name][0]) // BYTES_PER_TOKEN for name in names if name in spans
     )
+
+
+def plain_needs(*, tools: bool, json_schema: bool, images: bool) -> set[Capability]:
+    """The capabilities that calls of either dialect ask for in the same way."""
+    needs: set[Capability] = set()
+    if tools:
+        needs.add(Capability.TOOLS)
+    if json_schema:
+        needs.add(Capability.JSON_SCHEMA)
+    if images:
+        needs.add(Capability.VISION)
+    return needs
 
 
 def parts_of(content: object, *kinds: str) -> Iterator[str]:

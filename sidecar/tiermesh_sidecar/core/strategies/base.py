@@ -28,3 +28,6 @@ class Strategy(Protocol):
 
     def choose(self, question: Question, eligible: Collection[str], seed: int) -> Choice:
         """`eligible`: the tiers that have the rights and could serve the call now."""
+
+    def clause(self, question: Question, choice: Choice) -> str:
+        """What made it choose so, in words that name no rule: `complexity 0.17 is below 0.35`."""

@@ -24,6 +24,9 @@ class PinStrategy:
     def choose(self, question: Question, eligible: Collection[str], seed: int) -> Choice:
         return self._choice
 
+    def clause(self, question: Question, choice: Choice) -> str:
+        return f"always {choice.first[0]}"
+
 
 def prepare(route: Route) -> PinStrategy | None:
     return PinStrategy(route.pin) if route.pin is not None else None

@@ -37,6 +37,17 @@ class ThresholdStrategy:
                 return choice
         return self._rest
 
+    def clause(self, question: Question, choice: Choice) -> str:
+        score = question.signal(self._signal)
+        if score is None or isinstance(score, str):
+            return f"{self._signal} abstains"
+        value = f"{self._signal} {score:.3f}"
+        bounds = [below for below, _ in self._bands]
+        for below in bounds:
+            if score < below:
+                return f"{value} is below {below:g}"
+        return f"{value} is {bounds[-1]:g} or more" if bounds else value
+
 
 def prepare(route: Route) -> ThresholdStrategy | None:
     return ThresholdStrategy(route.threshold) if route.threshold is not None else None

@@ -29,6 +29,11 @@ class WeightedStrategy:
         possible = [s for s in self._shares if s[2].first[0] in eligible] or self._shares
         return min(possible, key=lambda share: lot(seed, share[1], share[0]))[2]
 
+    def clause(self, question: Question, choice: Choice) -> str:
+        weight = next(weight for weight, _, drawn in self._shares if drawn.first == choice.first)
+        total = sum(weight for weight, _, _ in self._shares)
+        return f"drawn by lot, {choice.first[0]} has {weight} of {total}"
+
 
 def prepare(route: Route) -> WeightedStrategy | None:
     return WeightedStrategy(route.weighted) if route.weighted is not None else None

@@ -212,7 +212,7 @@ class FakeProvider:
                 return self._faulted(step, reply, call), step
             return step or reply, None
         except Rejected as rejected:
-            return self._api.rejection(rejected, call), None
+            return self._api.rejection(rejected, call, self._api.identity_headers(call)), None
 
     def _checked(self, received: Received, call: Call) -> Reply | StreamReply:
         repeated = [name for name in _ONCE if len(received.values(name)) > 1]
@@ -230,7 +230,8 @@ class FakeProvider:
     def _faulted(self, fault: Fault, reply: Reply | StreamReply, call: Call) -> Reply | StreamReply:
         if fault.kind is FaultKind.STATUS:
             rejected = self._api.fault(fault.status, fault.message)
-            return self._api.rejection(rejected, call, fault.headers)
+            headers = (*fault.headers, *self._api.identity_headers(call))
+            return self._api.rejection(rejected, call, headers)
         if fault.kind is FaultKind.KEY_ECHO:
             given = call.headers.get("authorization") or call.headers.get("x-api-key", "")
             words = f"Incorrect API key provided: {given.removeprefix('Bearer ')}."
