@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,25 +29,25 @@ _SDK_VARIABLES = ("OPENAI_", "ANTHROPIC_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PRO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
-    """A sidecar with two tiers, `small` (where calls go) and `large`, each a provider of its
-    own."""
+    """A sidecar with the tiers `small`, where calls go, and `large`, each a provider of its own;
+    for OpenAI also `vectors`, an embedding model of the small one's provider."""
 
     sidecar: Sidecar
     recorder: Recording
     small: FakeProvider
     large: FakeProvider
 
-    async def last_call(self) -> CallRecord:
-        return await self.recorder.wait_for(max(1, len(self.recorder.calls)))
+    async def recorded(self, count: int = 1) -> CallRecord:
+        """The last call's record, when there are `count`."""
+        async with asyncio.timeout(LONG_S):
+            return await self.recorder.wait_for(count)
 
-    def received(self) -> Iterable[Received]:
-        return (*self.small.received, *self.large.received)
+    def received(self) -> list[Received]:
+        return [*self.small.received, *self.large.received]
 
 
 def environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
     """These and no other variables that an SDK or its HTTP client reads."""
-    import os
-
     for name in list(os.environ):
         if name.upper().startswith(_SDK_VARIABLES):
             monkeypatch.delenv(name)
@@ -71,8 +73,8 @@ async def openai_mesh(
             tmp_path,
             tier("small", first.url, rank=1, **(small or {})),
             tier("large", second.url, rank=2, **(large or {})),
-            tier("embeddings", first.url, rank=0, model="embed-3"),
-            policy("small", "large", "embeddings", **spec),
+            tier("vectors", first.url, rank=0, model="embed-3", capabilities=[], contextWindow=500),
+            policy("small", "large", "vectors", **spec),
             secret(),
             **(settings or {}),
         ) as (sidecar, recorder),
@@ -91,6 +93,7 @@ async def anthropic_mesh(
     monkeypatch: pytest.MonkeyPatch,
     *,
     small: dict[str, Any] | None = None,
+    large: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
     **spec: Any,
 ) -> AsyncIterator[Mesh]:
@@ -100,15 +103,13 @@ async def anthropic_mesh(
         serving(
             tmp_path,
             tier("small", first.url, rank=1, provider="Anthropic", **(small or {})),
-            tier("large", second.url, rank=2, provider="Anthropic"),
+            tier("large", second.url, rank=2, provider="Anthropic", **(large or {})),
             policy("small", "large", **spec),
             secret(),
             **(settings or {}),
         ) as (sidecar, recorder),
     ):
-        environment(
-            monkeypatch, ANTHROPIC_BASE_URL=sidecar.data_url, ANTHROPIC_API_KEY=APP_KEY
-        )
+        environment(monkeypatch, ANTHROPIC_BASE_URL=sidecar.data_url, ANTHROPIC_API_KEY=APP_KEY)
         yield Mesh(sidecar=sidecar, recorder=recorder, small=first, large=second)
 
 
@@ -116,3 +117,14 @@ ONCE: dict[str, Any] = {"maxAttempts": 1, "backoff": {"base": "1ms", "max": "2ms
 """`retry` of a policy that leaves repeating to the SDK."""
 NO_FALLBACK: dict[str, Any] = {"route": {"pin": {"tier": "small", "fallback": "None"}}}
 """`default` of a policy that asks the small tier and no other."""
+
+
+async def drained(stream: AsyncIterable[Any]) -> tuple[list[Any], Exception | None]:
+    """What came, and the error that it ended with."""
+    items: list[Any] = []
+    try:
+        async for item in stream:
+            items.append(item)
+    except Exception as error:
+        return items, error
+    return items, None

@@ -152,6 +152,16 @@ def test_bad_input_exits_2_and_names_it(
     extra = [request_file if word == "REQUEST" else word for word in extra]
     assert run(["explain", "-f", config, *extra]) == 2
     assert told in capsys.readouterr().err
+    assert run(["explain", "-f", config, "--output", "json", *extra]) == 2
+    assert told in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_a_bad_policy_is_told_as_json_too(
+    tmp_path: Path, request_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(tmp_path / "missing.yaml")
+    assert run(["explain", "-f", missing, "--output", "json", request_file]) == 2
+    assert json.loads(capsys.readouterr().out)["problems"][0]["file"] == missing
 
 
 async def test_audit_records_are_decided_again_the_same(
@@ -184,6 +194,45 @@ async def test_audit_records_are_decided_again_the_same(
     assert (value["same"], value["differ"], value["policyChanged"]) == (2, 1, 3)
     assert value["differences"][0]["was"]["rule"] == "premium"
     assert value["differences"][0]["now"]["rule"] == "rest"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"policy": "shop/checkout@1", "features": {}, "candidates": [{}]}',
+        '{"policy": "shop/checkout@1", "features": {"caller": 5}, "candidates": [{}], '
+        '"view": {"a": 1}, "signals": {}, "seed": 1, "at": "2026-01-01T00:00:00Z"}',
+        "null",
+        "{",
+    ],
+)
+def test_what_is_no_audit_record_is_told_with_its_line(
+    line: str, config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    audit.write_text(line + "\n")
+    assert run(["explain", "-f", config, "--replay", str(audit)]) == 2
+    assert "line 1 is no" in capsys.readouterr().err
+
+
+def test_a_record_may_hold_what_unicode_calls_a_line_end(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    audit.write_text('{"policy": null, "model": "a\u2028b\x85c"}\n', encoding="utf-8")
+    assert run(["explain", "-f", config, "--replay", str(audit)]) == 0
+    assert capsys.readouterr().out.startswith("1 records: 0 same, 0 differ\n")
+
+
+def test_output_that_cannot_be_written_is_no_traceback(
+    config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout.write", full)
+    assert run(["validate", "-f", config]) == 1
+    assert "tiermesh validate: [Errno 28]" in capsys.readouterr().err
 
 
 def test_validate_says_that_all_is_well(config: str, capsys: pytest.CaptureFixture[str]) -> None:

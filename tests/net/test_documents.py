@@ -185,3 +185,13 @@ def test_a_result_survives_the_pipe(tmp_path: Path) -> None:
 def test_a_torn_result_is_an_error_and_never_a_snapshot(output: bytes) -> None:
     with pytest.raises((ValueError, KeyError)):
         read_result(output)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "# a comment\n", "---\n---\n"])
+def test_a_file_without_a_document_is_refused(content: str, tmp_path: Path) -> None:
+    """An editor that truncates before it writes must not switch the policy off."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(content)
+    result = compile_paths([path], None)
+    assert isinstance(result, Refused)
+    assert [problem.message for problem in result.problems] == ["the file holds no document"]

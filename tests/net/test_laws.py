@@ -36,17 +36,21 @@ def _compiled(path: Path, mode: str) -> Compiled:
 
 @pytest.fixture(scope="module")
 def configurations() -> dict[str, Compiled | Refused]:
-    """Two that are good, one that was refused, one that compiled but cannot be activated."""
+    """Two that are good, one that was refused, one that compiled but cannot be activated, and one
+    that lost its policy."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "policy.yaml"
         one, two = _compiled(path, "Enforce"), _compiled(path, "Baseline")
     (good,) = one.snapshot.policies
     dangling = replace(good, default=Route(pin=Pin(tier="gone")))
     broken = replace(one, snapshot=replace(one.snapshot, policies=(dangling,)))
-    return {"one": one, "two": two, "refused": REFUSED, "broken": broken}
+    emptied = replace(one, snapshot=replace(one.snapshot, policies=()))
+    return {"one": one, "two": two, "refused": REFUSED, "broken": broken, "emptied": emptied}
 
 
-@given(arrivals=st.lists(st.sampled_from(["one", "two", "refused", "broken"]), max_size=12))
+@given(
+    arrivals=st.lists(st.sampled_from(["one", "two", "refused", "broken", "emptied"]), max_size=12)
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 def test_what_runs_is_the_last_good_configuration_whatever_came_after(
     configurations: dict[str, Compiled | Refused], arrivals: list[str]
@@ -59,6 +63,8 @@ def test_what_runs_is_the_last_good_configuration_whatever_came_after(
         before = state.running
         watch._take(configurations[arrival])
         good = arrival in ("one", "two")
+        if arrival == "emptied":  # files that never held a policy may say so
+            good = before is None or not before.snapshot.policies
         assert (state.last_refused is None) == good
         assert (reports[-1] is ReloadResult.REFUSED) == (not good)
         if good:

@@ -73,6 +73,12 @@ async def test_good_bad_and_fixed_files(tmp_path: Path) -> None:
         torn = await _until(sidecar, lambda c: "YAML" in c["lastRefused"]["problems"][0]["message"])
         assert torn["hash"] == first["hash"]
 
+        write_config(path, *tiers)  # cut between two documents: all of it is valid
+        cut = await _until(
+            sidecar, lambda c: "RoutingPolicy" in c["lastRefused"]["problems"][0]["message"]
+        )
+        assert cut["policies"] == first["policies"]
+
         path.unlink()
         await _until(sidecar, lambda c: "no such" in c["lastRefused"]["problems"][0]["message"])
 
@@ -86,7 +92,7 @@ async def test_good_bad_and_fixed_files(tmp_path: Path) -> None:
             f"shop/checkout@{fixed['policies'][0]['generation']}"
         )
         metrics = sidecar.recorder.metrics.render().decode()
-        assert 'result="refused"} 3' in metrics
+        assert 'result="refused"} 4' in metrics
         assert 'result="applied"} 2' in metrics
 
 

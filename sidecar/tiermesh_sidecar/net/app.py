@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -170,7 +171,13 @@ async def _listen_data(
 
 async def _bind(runner: web.ServerRunner, address: Address) -> Address:
     site = web.TCPSite(runner, address.host, address.port, backlog=1024)
-    await site.start()
+    try:
+        await site.start()
+    except OSError as error:
+        # A positive number is the system's; a name that does not resolve has a text of its own.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        raise OSError(number, f"cannot listen on {address}: {reason}") from error
     port = runner.addresses[0][1]
     return Address(host=address.host, port=port)
 

@@ -15,10 +15,8 @@ from functools import partial
 from tiermesh_sidecar.core.active import ActivePolicy
 from tiermesh_sidecar.core.decide import decide
 from tiermesh_sidecar.core.decision import ErrorCode, Plan, Refusal, Step
-from tiermesh_sidecar.core.entitlement import entitled
 from tiermesh_sidecar.core.features import Dialect
 from tiermesh_sidecar.core.outcome import AttemptRecord, Ending
-from tiermesh_sidecar.core.question import Question
 from tiermesh_sidecar.core.record import TraceContext
 from tiermesh_sidecar.net.asked import Asked, understand
 from tiermesh_sidecar.net.call import Call, RawHeaders
@@ -180,8 +178,7 @@ class DataPlane:
             self._refuse(ledger, ledger.decision.refusal, target.dialect)
 
     def _list_models(self, ledger: Ledger, asked: Asked, active: ActivePolicy) -> None:
-        allowed = entitled(active.entitlements, Question(asked.features, active.signals, None))
-        tiers = [tier.name for tier in active.policy.tiers if allowed.allows(tier.name)]
+        tiers = active.tiers_for(asked.features)
         dialect = asked.target.dialect
         if asked.target.model is None:
             body: bytes | Refusal = listing(active.policy, tiers, dialect)

@@ -28,7 +28,7 @@ def compile_paths(paths: Sequence[Path], namespace: str | None) -> CompileResult
     """The snapshot, namespace and keys that these files and directories hold, or every problem."""
     documents, problems = read_documents(paths)
     if problems:
-        # The readable rest is checked too, but a missing file would make its references "missing".
+        # The rest is not checked: what it refers to may stand in the file that cannot be read.
         return Refused(problems=tuple(problems))
     compiled = compile_resources(documents)
     keys, key_problems = read_keys(documents)
@@ -62,6 +62,15 @@ def read_documents(paths: Sequence[Path]) -> tuple[list[Document], list[Problem]
             )
         else:
             documents.extend(found)
+            if not found:
+                # Somebody is writing it, or was interrupted: not the word that no policy is meant.
+                problems.append(
+                    problem_here(
+                        "the file holds no document",
+                        "write the tiers and policies into it, or remove it",
+                        file=str(path),
+                    )
+                )
     return documents, problems
 
 

@@ -48,12 +48,18 @@ async def _serve(settings: Settings) -> int:
 
     try:
         async with running_sidecar(settings, compiled=compiled):
+            if not settings.files:
+                _log.warning("no files were given (-f): every call is answered 503 no_config")
             gc.freeze()
             gc.enable()
             await stopping.wait()
             _log.info("shutting down; calls in flight have %g s", settings.drain_s)
     except OSError as error:
-        sys.stderr.write(f"tiermesh sidecar: {error}\n")
+        why = error.strerror or error
+        if error.filename is not None:
+            sys.stderr.write(f"tiermesh sidecar: {error.filename}: {why} (see --audit)\n")
+        else:
+            sys.stderr.write(f"tiermesh sidecar: {why} (see --listen, --admin and --health)\n")
         return EXIT_ADDRESS
     finally:
         await tasks.stop()

@@ -206,12 +206,23 @@ class Runner:
         request = self._exchange.request(attempt.step, attempt.span_id)
         response = await self._around.upstream.open(request, attempt.note_sent)
         self._take_head(attempt, response)
-        while not attempt.closed and (chunk := await response.read()):
+        while not attempt.closed and (chunk := await self._read(attempt, response)):
             if attempt.first_chunk_ms is None:
                 attempt.first_chunk_ms = self._now_ms() - attempt.started_ms
             await self._take_chunk(attempt, chunk)
         if not attempt.closed:
             self._take_end(attempt, response)
+
+    async def _read(self, attempt: Attempt, response: UpstreamResponse) -> bytes:
+        """More of the body; b"" at its end, which for a stream that has said all may be a cut."""
+        try:
+            return await response.read()
+        except UpstreamError:
+            reader = attempt.reader
+            if reader is None or not reader.finished:
+                raise
+            reader.end()  # what came after the last whole event is not relayed
+            return b""
 
     def _take_head(self, attempt: Attempt, response: UpstreamResponse) -> None:
         exchange = self._exchange

@@ -18,6 +18,7 @@ from tiermesh_sidecar.core.decision import ErrorCode, Refusal
 from tiermesh_sidecar.net.call import Call, RawHeaders
 from tiermesh_sidecar.net.dataplane import DataPlane
 from tiermesh_sidecar.net.exchange import announces_body
+from tiermesh_sidecar.net.protocol import DataServer, malformed
 from tiermesh_sidecar.net.upstream import MAX_HEAD_LINE, MAX_HEADERS
 from tiermesh_sidecar.wire.headers import header
 
@@ -33,9 +34,8 @@ def data_server(plane: DataPlane, max_body: int) -> web.Server:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         return await _handle(request, plane, max_body)
 
-    return web.Server(
+    return DataServer(
         handle,
-        handler_cancellation=True,
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=KEEP_ALIVE_S,
@@ -48,19 +48,19 @@ def data_server(plane: DataPlane, max_body: int) -> web.Server:
 
 async def _handle(request: web.BaseRequest, plane: DataPlane, max_body: int) -> web.StreamResponse:
     reply = AiohttpReply(request)
-    body = await _read_body(request, max_body)
+    body, problem = await _read_body(request, max_body)
     call = Call(
         method=request.method,
         target=request.raw_path,
         headers=request.raw_headers,
-        body=body or b"",
+        body=body,
         has_body=announces_body(request.raw_headers),
         reply=reply,
         began=time.monotonic(),
     )
-    if body is None:
+    if problem is not None:
         reply.close_after()
-        plane.refuse(call, _too_large(max_body))
+        plane.refuse(call, problem)
     else:
         await plane.serve(call)
     task = asyncio.current_task()
@@ -71,22 +71,25 @@ async def _handle(request: web.BaseRequest, plane: DataPlane, max_body: int) -> 
     return _Written(reply)
 
 
-async def _read_body(request: web.BaseRequest, max_body: int) -> bytes | None:
-    """The whole body; None where it is longer than `max_body`."""
+async def _read_body(request: web.BaseRequest, max_body: int) -> tuple[bytes, Refusal | None]:
+    """The whole body, or why it cannot be taken."""
     length = request.content_length
     if length is not None and length > max_body:
-        return None
+        return b"", _too_large(max_body)
     expected = header(request.raw_headers, b"expect")
     if expected is not None and expected.lower() == b"100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     pieces: list[bytes] = []
     size = 0
-    while piece := await request.content.readany():
-        size += len(piece)
-        if size > max_body:
-            return None
-        pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    try:
+        while piece := await request.content.readany():
+            size += len(piece)
+            if size > max_body:
+                return b"", _too_large(max_body)
+            pieces.append(piece)
+    except web.RequestPayloadError as error:
+        return b"", malformed(str(error))
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces), None
 
 
 def _too_large(max_body: int) -> Refusal:

@@ -35,6 +35,11 @@ STILL_S = 0.2
 RESTLESS_POLLS = 4
 """A directory that never holds still is compiled all the same after so many polls."""
 
+_NO_POLICY_LEFT = problem_here(
+    "the files no longer hold a RoutingPolicy, though one runs",
+    "write the policy again; to stop routing, give it `mode: Disabled`",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSource:
@@ -58,6 +63,7 @@ class ConfigWatch:
         self._files = NO_FILES
         self._keys = NO_FILES
         self._refused_keys: list[str] = []
+        self._told_keyless: frozenset[str] = frozenset()
 
     async def load(self, started: asyncio.Task[CompileResult] | None = None) -> None:
         """Read everything once. `started`: a compilation that is already under way."""
@@ -118,6 +124,7 @@ class ConfigWatch:
         self._refused_keys = refused
         self._state.secrets.replace_directory(keys)
         self._state.keys_changed()
+        self._tell_keyless()
 
     def _take(self, result: CompileResult) -> None:
         now = time.time()
@@ -125,6 +132,10 @@ class ConfigWatch:
             self._refuse(result, now)
             return
         before = self._state.running
+        if before is not None and before.snapshot.policies and not result.snapshot.policies:
+            # A file cut between two documents is valid and would look the same as this.
+            self._refuse(Refused(problems=(_NO_POLICY_LEFT,)), now)
+            return
         try:
             running = self._state.accept(
                 result.snapshot, result.namespace, self._source.labels, result.keys, now
@@ -135,11 +146,23 @@ class ConfigWatch:
             self._refuse(Refused(problems=(problem_here(str(error), fix),)), now)
             return
         if running is before:
+            self._tell_keyless()
             self._reported(ReloadResult.UNCHANGED)
             return
         policy = running.active.label if running.active else "no policy selects this sidecar"
         _log.info("configuration %s runs: %s", running.hash[:8], policy)
+        self._tell_keyless()
         self._reported(ReloadResult.APPLIED)
+
+    def _tell_keyless(self) -> None:
+        """Name the backends that cannot be tried, each time that they are others than before."""
+        keyless = self._state.keyless
+        if keyless and keyless != self._told_keyless:
+            _log.warning(
+                "no key for %s: never tried until a Secret document or --secrets-dir has it",
+                ", ".join(sorted(keyless)),
+            )
+        self._told_keyless = keyless
 
     def _refuse(self, refused: Refused, now: float) -> None:
         self._state.refuse(refused.problems, now)

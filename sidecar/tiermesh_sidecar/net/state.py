@@ -89,6 +89,11 @@ class SidecarState:
         active = self.running.active if self.running else None
         self._keyless = _keyless(active.policy, self.secrets) if active else frozenset()
 
+    @property
+    def keyless(self) -> frozenset[BackendKey]:
+        """Backends of the running policy whose key is not here."""
+        return self._keyless
+
     def view(self, now: float) -> StateView:
         """What `decide` may see of the past. `now` is Unix time in seconds."""
         return StateView(ejected=ejected(self._health, now), keyless=self._keyless)

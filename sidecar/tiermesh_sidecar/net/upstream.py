@@ -122,6 +122,10 @@ class AiohttpUpstream:
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _translated(error) from error
+        if response.status < 200:
+            # 101 although we never ask for another protocol, or a number that is no status.
+            response.close()
+            raise UpstreamError(Failure.UNREADABLE, f"{response.status} is no answer's status")
         return _AiohttpResponse(response)
 
     async def close(self) -> None:
@@ -261,4 +265,9 @@ def _translated(error: Exception) -> UpstreamError:
 def _text(error: BaseException) -> str:
     if isinstance(error, asyncio.IncompleteReadError):
         return "the connection closed early"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the connection closed before the answer's head was whole"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        # aiohttp's own text names its classes, and this sentence may reach the caller.
+        return "the connection closed before the answer was whole"
     return str(error) or type(error).__name__
