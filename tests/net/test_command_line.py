@@ -194,6 +194,7 @@ async def test_audit_records_are_decided_again_the_same(
     assert (value["same"], value["differ"], value["policyChanged"]) == (2, 1, 3)
     assert value["differences"][0]["was"]["rule"] == "premium"
     assert value["differences"][0]["now"]["rule"] == "rest"
+    assert value["differences"][0]["was"]["first"] == "large/large-a"
 
 
 @pytest.mark.parametrize(
@@ -210,9 +211,12 @@ def test_what_is_no_audit_record_is_told_with_its_line(
     line: str, config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     audit = tmp_path / "audit.jsonl"
-    audit.write_text(line + "\n")
+    good = '{"policy": null}'
+    audit.write_text(f"{good}\n{line}\n{good}\n")
     assert run(["explain", "-f", config, "--replay", str(audit)]) == 2
-    assert "line 1 is no" in capsys.readouterr().err
+    out = capsys.readouterr().out
+    assert out.startswith("2 records: 0 same, 0 differ\n")
+    assert "line 2 is no" in out
 
 
 def test_a_record_may_hold_what_unicode_calls_a_line_end(

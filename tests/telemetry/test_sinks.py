@@ -19,6 +19,17 @@ def test_lines_are_appended_to_what_the_file_has(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old\nnew\n"
 
 
+def test_a_line_that_a_killed_process_tore_does_not_take_the_next_one_with_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(b'{"id":1}\n{"id":')
+    sink = FileSink(str(path))
+    sink.write(b'{"id":2}\n')
+    sink.close()
+    assert path.read_bytes() == b'{"id":1}\n{"id":\n{"id":2}\n'
+
+
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     FileSink(str(tmp_path / "audit.jsonl")).close()
     assert (tmp_path / "audit.jsonl").stat().st_mode & 0o077 == 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from tiermesh_sidecar.cli.configuration import bad_input
+from tiermesh_sidecar.cli.configuration import EXIT_BAD_INPUT, bad_input
 from tiermesh_sidecar.core.active import ActivePolicy, activate_policy
 from tiermesh_sidecar.core.decide import decide
 from tiermesh_sidecar.core.decision import Decision
@@ -29,6 +29,8 @@ class _Tally:
     """Records of policies that are not in the files."""
     changed: int = 0
     """Records of another generation of their policy; compared all the same."""
+    unreadable: list[str] = field(default_factory=list)
+    """Lines that are no audit records, such as one that a killed process left half written."""
     notes: list[dict[str, object]] = field(default_factory=list)
 
     @property
@@ -37,33 +39,43 @@ class _Tally:
 
 
 def replay(name: str, compiled: Compiled, labels: Mapping[str, str], output: str) -> int:
-    """The exit status: 1 where a decision differs, 2 where a record cannot be read."""
+    """The exit status: 1 where a decision differs, else 2 where a line cannot be read. The others
+    are compared all the same."""
     active = {
         f"{policy.namespace}/{policy.name}": activate_policy(policy, labels)
         for policy in compiled.snapshot.policies
     }
     tally = _Tally()
     try:
-        for number, record in _records(name):
-            _compare(number, record, active, tally)
+        for number, line in _lines(name):
+            try:
+                _compare(number, _record(line), active, tally)
+            except ValueError as error:
+                tally.unreadable.append(f"line {number} {error}")
     except (OSError, ValueError) as error:
         return bad_input("explain", f"--replay {name}: {error}", output)
     sys.stdout.write(_as_json(tally) if output == "json" else _as_text(tally))
-    return EXIT_DIFFERS if tally.differ else 0
+    if tally.differ:
+        return EXIT_DIFFERS
+    return EXIT_BAD_INPUT if tally.unreadable else 0
 
 
-def _records(name: str) -> Iterator[tuple[int, dict[str, object]]]:
+def _lines(name: str) -> Iterator[tuple[int, str]]:
     text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
     # Not `splitlines`: a record's strings may hold U+2028 and other line ends that JSON allows.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"line {number} is not JSON: {error}") from error
-            if not isinstance(record, dict):
-                raise ValueError(f"line {number} is no audit record")
-            yield number, record
+            yield number, line
+
+
+def _record(line: str) -> dict[str, object]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError("is no audit record")
+    return record
 
 
 def _compare(
@@ -79,12 +91,14 @@ def _compare(
         tally.absent += 1
         return
     changed = policy.label != label
-    tally.changed += changed
     try:
         decision = _decide(record, features, policy)
+        before, after = _recorded(record), _verdict(decision)
     except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"line {number} is no audit record: {error}") from error
-    before, after = _recorded(record), _verdict(decision)
+        raise ValueError(f"is no audit record: {error}") from error
+    if "first" not in before:
+        after.pop("first", None)
+    tally.changed += changed
     if before == after:
         tally.same += 1
         return
@@ -106,14 +120,27 @@ def _decide(
 
 
 def _recorded(record: dict[str, object]) -> dict[str, object]:
-    return {"rule": record.get("rule"), "candidates": record.get("candidates")}
+    candidates, attempts = record["candidates"], record.get("attempts")
+    if not isinstance(candidates, list):
+        raise ValueError("candidates are no list")
+    verdict = {"rule": record.get("rule"), "candidates": candidates}
+    if isinstance(attempts, list) and attempts:
+        first = attempts[0]
+        # A call that is only observed goes to the application's own provider: no candidate.
+        if any(first["tier"] == candidate["tier"] for candidate in candidates):
+            verdict["first"] = f"{first['tier']}/{first['backend']}"
+    return verdict
 
 
 def _verdict(decision: Decision) -> dict[str, object]:
-    return {
+    verdict: dict[str, object] = {
         "rule": decision.rule,
         "candidates": [candidate.as_json() for candidate in decision.candidates],
     }
+    if decision.plan is not None:
+        first = decision.plan.steps[0]
+        verdict["first"] = f"{first.tier.name}/{first.backend.name}"
+    return verdict
 
 
 def _as_json(tally: _Tally) -> str:
@@ -125,6 +152,7 @@ def _as_json(tally: _Tally) -> str:
         "policyAbsent": tally.absent,
         "policyChanged": tally.changed,
         "differences": tally.notes,
+        "unreadable": tally.unreadable,
     }
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
@@ -143,6 +171,7 @@ def _as_text(tally: _Tally) -> str:
         lines.append(f"line {note['line']}, {note['id']}{changed}:")
         lines.append(f"  was {_line(note['was'])}")
         lines.append(f"  now {_line(note['now'])}")
+    lines += (f"{problem} (skipped)" for problem in tally.unreadable)
     return "\n".join(lines) + "\n"
 
 
@@ -152,4 +181,5 @@ def _line(verdict: object) -> str:
     tiers = " ".join(
         f"{c['tier']}={'+'.join([c['reason'], *c['also']])}" for c in verdict["candidates"]
     )
-    return f"{verdict['rule'] or '-'}: {tiers}"
+    first = f", first {verdict['first']}" if "first" in verdict else ""
+    return f"{verdict['rule'] or '-'}: {tiers}{first}"

@@ -91,18 +91,10 @@ async def running_sidecar(
         readiness = Readiness()
         recorder = recorder or open_recorder(audit=settings.audit, version=version())
         stack.push_async_callback(asyncio.to_thread, recorder.close)
-        upstream: Upstream = AiohttpUpstream()
+        upstream = AiohttpUpstream()
         stack.push_async_callback(upstream.close)
         stack.push_async_callback(tasks.stop)
-        plane = DataPlane(
-            settings=settings,
-            state=state,
-            upstream=upstream,
-            recorder=recorder,
-            tasks=tasks,
-            unix_time=time.time,
-        )
-        recorder.metrics.watch_in_flight(lambda: plane.in_flight)
+        plane = _data_plane(settings, state, upstream, recorder, tasks)
         watch = _watch(settings, state, recorder)
         health = await _listen(
             stack, health_server(readiness, recorder.metrics.render), settings.health
@@ -128,6 +120,21 @@ async def running_sidecar(
         finally:
             readiness.reason = "shutting down"
             await _drain(data_runner, plane, settings.drain_s)
+
+
+def _data_plane(
+    settings: Settings, state: SidecarState, upstream: Upstream, recorder: Recorder, tasks: Tasks
+) -> DataPlane:
+    plane = DataPlane(
+        settings=settings,
+        state=state,
+        upstream=upstream,
+        recorder=recorder,
+        tasks=tasks,
+        unix_time=time.time,
+    )
+    recorder.metrics.watch_in_flight(lambda: plane.in_flight)
+    return plane
 
 
 def _watch(settings: Settings, state: SidecarState, recorder: Recorder) -> ConfigWatch:

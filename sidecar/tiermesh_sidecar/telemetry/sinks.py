@@ -72,6 +72,9 @@ class FileSink:
             self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
         )
         self._size = os.fstat(self._descriptor).st_size
+        if self._size and not _ends_in_newline(self._path):
+            # A process that was killed while it wrote: what follows is a line of its own.
+            self._size += os.write(self._descriptor, b"\n")
 
     def _rotate(self) -> None:
         if self._files == 1:
@@ -88,6 +91,12 @@ class FileSink:
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
+
+
+def _ends_in_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
