@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import shutil
 import ssl
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 from net_kit import ask, json_answer, policy, secret, serving, tier
+
+from tiermesh_sidecar.net.lifecycle import roots_unread
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate")
 
@@ -66,3 +69,28 @@ async def test_a_ca_bundle_is_what_its_backend_is_trusted_by(tmp_path: Path) -> 
                 await ask(sidecar)
                 found[name] = recorder.calls[0].attempts[0].record.error
     assert found == {"own": None, "other": "tls_failed", "system": "tls_failed"}
+
+
+async def test_the_system_store_is_the_one_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = _certificate(tmp_path, "provider")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    async with (
+        _tls_provider(certificate, key) as url,
+        serving(tmp_path, *_documents(url, None)) as (sidecar, recorder),
+    ):
+        await ask(sidecar)
+        assert recorder.calls[0].attempts[0].record.error is None
+
+
+@pytest.mark.parametrize("named", [None, "/some/store.pem"])
+def test_a_start_leaves_the_environment_as_it_was(
+    named: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    if named is not None:
+        monkeypatch.setenv("SSL_CERT_FILE", named)
+    with roots_unread():
+        assert os.environ["SSL_CERT_FILE"] == os.devnull
+    assert os.environ.get("SSL_CERT_FILE") == named

@@ -105,6 +105,7 @@ async def running_sidecar(
         if settings.files or settings.secrets_dir:
             tasks.start(watch.watch(), name="watch configuration")
         readiness.reason = None
+        recorder.start_export()
         _log.info("serving on %s, admin on %s, health on %s", data, admin, health)
         try:
             yield Sidecar(

@@ -12,6 +12,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvloop
 
@@ -23,6 +25,10 @@ from tiermesh_sidecar.net.tasks import Tasks
 _log = logging.getLogger("tiermesh")
 
 EXIT_ADDRESS = 1
+
+_GC_THRESHOLD = 10_000
+"""Objects between two looks for cycles. Calls leave none behind, so Python's 700, which is a look
+every 15 calls, finds nothing and costs a twentieth of their time."""
 
 
 def serve(settings: Settings) -> int:
@@ -44,13 +50,15 @@ async def _serve(settings: Settings) -> int:
         await asyncio.sleep(0)  # let it start its process before the imports below block the loop
 
     gc.disable()  # what is imported stays: collecting meanwhile only costs time
-    from tiermesh_sidecar.net.app import running_sidecar
+    with roots_unread():
+        from tiermesh_sidecar.net.app import running_sidecar
 
     try:
         async with running_sidecar(settings, compiled=compiled):
             if not settings.files:
                 _log.warning("no files were given (-f): every call is answered 503 no_config")
             gc.freeze()
+            gc.set_threshold(_GC_THRESHOLD)
             gc.enable()
             await stopping.wait()
             _log.info("shutting down; calls in flight have %g s", settings.drain_s)
@@ -64,6 +72,23 @@ async def _serve(settings: Settings) -> int:
     finally:
         await tasks.stop()
     return 0
+
+
+@contextmanager
+def roots_unread() -> Iterator[None]:
+    """aiohttp reads the system's certificates twice while it is imported, for two contexts that
+    `net.upstream` never uses: it makes its own when a provider asks for TLS. Pointing OpenSSL at
+    an empty file meanwhile saves a fifteenth of the cold start."""
+    name = "SSL_CERT_FILE"
+    before = os.environ.get(name)
+    os.environ[name] = os.devnull
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _stop_on_signals(stopping: asyncio.Event) -> None:

@@ -91,7 +91,7 @@ class AiohttpUpstream:
     """`Upstream` on aiohttp's client. Make it inside a running event loop."""
 
     def __init__(self) -> None:
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._contexts: dict[str | None, ssl.SSLContext] = {}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 # A limit would make a call wait as long as another's stream lasts.
@@ -111,13 +111,16 @@ class AiohttpUpstream:
 
     async def open(self, request: UpstreamRequest, sent: Callable[[], None]) -> UpstreamResponse:
         origin, target = _split(request.url)
+        context: ssl.SSLContext | bool = True  # of no meaning without TLS
+        if not origin.startswith("http:"):
+            context = await self._context(request.ca_bundle)
         message = _RawMessage(_head(request, origin, target), request.body or b"", sent)
         try:
             response = await self._session.request(
                 request.method,
                 URL(origin, encoded=True),
                 data=message,
-                ssl=self._context(request.ca_bundle),
+                ssl=context,
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -131,16 +134,16 @@ class AiohttpUpstream:
     async def close(self) -> None:
         await self._session.close()
 
-    def _context(self, ca_bundle: str | None) -> ssl.SSLContext | bool:
-        if ca_bundle is None:
-            return True
+    async def _context(self, ca_bundle: str | None) -> ssl.SSLContext:
         context = self._contexts.get(ca_bundle)
         if context is None:
             try:
-                context = ssl.create_default_context(cadata=ca_bundle)
+                # Reading the system's certificates takes too long for the event loop.
+                context = await asyncio.to_thread(_tls_context, ca_bundle)
             except (ssl.SSLError, ValueError) as error:
                 raise UpstreamError(Failure.TLS, f"caBundle: {error}") from error
-            self._contexts[ca_bundle] = context
+            # Calls that came meanwhile made their own: one must stay, the pool compares them.
+            context = self._contexts.setdefault(ca_bundle, context)
         return context
 
 
@@ -225,6 +228,13 @@ class _RawRequest(aiohttp.ClientRequest):
             await writer.drain()
         except OSError:
             return  # as above
+
+
+def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+    """Trusts `ca_bundle` alone, or the system's certificates where there is none."""
+    context = ssl.create_default_context(cadata=ca_bundle)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _split(url: str) -> tuple[str, str]:

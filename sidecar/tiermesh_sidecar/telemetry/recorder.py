@@ -9,18 +9,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from functools import partial
 
 from tiermesh_sidecar.core.record import CallRecord
 from tiermesh_sidecar.telemetry.account import Account, account
 from tiermesh_sidecar.telemetry.audit import AuditLog, as_json, encode, open_audit
 from tiermesh_sidecar.telemetry.decisions import Decisions
+from tiermesh_sidecar.telemetry.late_export import LateExport
 from tiermesh_sidecar.telemetry.metrics import Dropped, Metrics
-from tiermesh_sidecar.telemetry.otlp import open_export
+from tiermesh_sidecar.telemetry.otlp import export_wanted, open_export
 from tiermesh_sidecar.telemetry.sampling import NOT_TRACING, Sampler, read_sampler
-
-if TYPE_CHECKING:
-    from tiermesh_sidecar.telemetry.export import SpanExport
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +32,7 @@ class Recorder:
         metrics: Metrics,
         decisions: Decisions,
         audit: AuditLog | None = None,
-        export: SpanExport | None = None,
+        export: LateExport | None = None,
         sampler: Sampler = NOT_TRACING,
     ) -> None:
         self.metrics = metrics
@@ -47,7 +45,14 @@ class Recorder:
 
     def should_sample(self, parent_sampled: bool | None, trace_id: str) -> bool:
         """Whether to trace a call that begins now: the flag of its `traceparent` and record."""
-        return self.sampler.should_sample(parent_sampled, trace_id)
+        refused = self._export is not None and self._export.refused
+        sampler = NOT_TRACING if refused else self.sampler
+        return sampler.should_sample(parent_sampled, trace_id)
+
+    def start_export(self) -> None:
+        """Open the export, where one is wanted, in the background; the first span would too."""
+        if self._export is not None:
+            self._export.start()
 
     def record(self, call: CallRecord) -> None:
         """Count, trace, write and keep this call. Never raises, never blocks."""
@@ -112,7 +117,9 @@ def open_recorder(
     """The sidecar's recorder. `audit` is `stdout`, `none` or a file's path; `kept` is how many
     decisions the page holds. Raises OSError where the audit file cannot be opened."""
     environ = os.environ if environ is None else environ
-    export = open_export(environ, version=version)
+    export = None
+    if export_wanted(environ):
+        export = LateExport(partial(open_export, environ, version=version))
     return Recorder(
         metrics=Metrics(version=version),
         decisions=Decisions(kept),
