@@ -124,6 +124,13 @@ _EXAMPLES = {"apiVersion": f"apiVersion: {API_VERSION}", "kind": "kind: RoutingP
 
 
 def _unknown_kind(kind: str, version: str) -> Finding:
+    if kind == "List" or (kind.endswith("List") and kind[:-4] in KINDS):
+        return Finding(
+            path=("kind",),
+            value=kind,
+            message="is a list, as kubectl get prints one",
+            fix="write each of its items as a document of its own, with --- between them",
+        )
     if kind in KINDS:
         return Finding(
             path=("apiVersion",),

@@ -28,9 +28,10 @@ from tiermesh_sidecar.core.explanations import explained
 from tiermesh_sidecar.core.features import Capability, Dialect, Endpoint, Features
 from tiermesh_sidecar.core.question import Question
 from tiermesh_sidecar.core.state import StateView
-from tiermesh_spec.snapshot import FallbackOrder, Mode, Policy, WhenAllEjected
+from tiermesh_spec.snapshot import FallbackOrder, Mode, Policy, Provider, WhenAllEjected
 
 ONE = (tier("one", 10, backend(region="us")),)
+BOTH_DIALECTS = (backend("o"), backend("a", provider=Provider.ANTHROPIC, region="us"))
 BROKEN = grant("broken", "one", when=when("request.tokens / request.maxTokens > 0"))
 NEVER = grant("other", "two", when=when('caller.plan == "free"'))
 TWO = (*ONE, tier("two", 20, max_output_tokens=5))
@@ -85,6 +86,15 @@ FREE = caller(plan="free")
             "one: has no backend for this call that speaks the Anthropic API.",
         ),
         (
+            features(dialect=Dialect.ANTHROPIC),
+            policy(
+                tiers=(tier("one", 10, *BOTH_DIALECTS),),
+                constraints=(constraint("law", regions=("eu",)),),
+            ),
+            "one: region (constraint law asks for eu), its other backends do not speak the"
+            " Anthropic API.",
+        ),
+        (
             features(tokens=90, max_tokens=20),
             policy(tiers=(tier("one", 10, context_window=100),)),
             "one: about 90 input and 20 output tokens, more than its window of 100.",
@@ -107,6 +117,7 @@ FREE = caller(plan="free")
         "data",
         "capabilities",
         "dialect",
+        "region of one backend, dialect of the other",
         "window",
         "floor",
     ],
@@ -197,8 +208,8 @@ def test_where_the_name_leads_nowhere_no_tier_has_it() -> None:
 def test_paths_that_are_not_routed_have_their_tier() -> None:
     given = policy(models=models("*", pass_through="large"))
     assert words(features(endpoint=Endpoint.OTHER), given) == {
-        "small": "the name asked for leads elsewhere",
-        "medium": "the name asked for leads elsewhere",
+        "small": "is not the tier for paths that are not routed",
+        "medium": "is not the tier for paths that are not routed",
         "large": "the tier for paths that are not routed",
     }
 

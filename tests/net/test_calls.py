@@ -78,7 +78,8 @@ async def test_the_trace_of_the_caller_goes_on_with_the_attempt_as_parent(tmp_pa
     async with FakeProvider(model="small", key=CANARY) as provider:
         documents = tier("small", provider.url, rank=1), policy("small"), secret()
         async with serving(tmp_path, *documents) as (sidecar, recorder):
-            await ask(sidecar, headers=[(b"traceparent", trace), (b"tracestate", b"a=1")])
+            states = [(b"tracestate", b"a=1"), (b"tracestate", b"b=2")]
+            await ask(sidecar, headers=[*states, (b"traceparent", trace)])
         received = provider.received[-1]
     call = recorder.calls[0]
     assert call.trace.parent_span_id == "b7ad6b7169203331"
@@ -87,7 +88,7 @@ async def test_the_trace_of_the_caller_goes_on_with_the_attempt_as_parent(tmp_pa
     _, trace_id, span_id, _ = parent.split("-")
     assert trace_id == call.trace.trace_id == "0af7651916cd43dd8448eb211c80319c"
     assert span_id == call.attempts[0].span_id
-    assert received.header("tracestate") == "a=1"
+    assert received.header("tracestate") == "a=1,b=2"
 
 
 async def test_anthropic_messages_go_to_an_anthropic_backend(tmp_path: Path) -> None:

@@ -135,7 +135,10 @@ def test_a_refused_request_exits_1_and_says_why(
     [
         (["missing.json"], "missing.json"),
         (["--header", "nocolon", "REQUEST"], "NAME: VALUE"),
+        (["--header", "a b: v", "REQUEST"], "NAME: VALUE"),
+        (["--header", "x-plan: a\r\nx: b", "REQUEST"], "NAME: VALUE"),
         (["--path", "/v2/x", "REQUEST"], "not_found"),
+        (["--path", "/v1/models", "REQUEST"], "answers this path itself"),
         (["--namespace", "elsewhere", "REQUEST"], "no policy selects"),
         (["--label", "x", "REQUEST"], "KEY=VALUE"),
         ([], "REQUEST.json"),
@@ -154,6 +157,55 @@ def test_bad_input_exits_2_and_names_it(
     assert told in capsys.readouterr().err
     assert run(["explain", "-f", config, "--output", "json", *extra]) == 2
     assert told in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_a_header_of_other_bytes_than_utf8_is_taken_as_it_is(
+    config: str, request_file: str
+) -> None:
+    odd = b"x-plan: \xff\xfe".decode("utf-8", "surrogateescape")
+    assert run(["explain", "-f", config, "--header", odd, request_file]) == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [("Enforce", "small takes"), ("Observe", "small would take"), ("Disabled", "small would take")],
+)
+def test_a_policy_that_does_not_act_is_explained_as_what_would_be(
+    mode: str,
+    told: str,
+    tmp_path: Path,
+    request_file: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = write_config(
+        tmp_path / "p.yaml",
+        tier("small", "http://127.0.0.1:1", rank=1),
+        policy("small", mode=mode),
+        secret(),
+    )
+    assert run(["explain", "-f", str(path), request_file]) == 0
+    assert capsys.readouterr().out.startswith(told)
+
+
+def test_no_output_is_priced_where_there_is_none_or_nobody_can_say(
+    tmp_path: Path, request_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_config(
+        tmp_path / "p.yaml",
+        tier("small", "http://127.0.0.1:1", rank=1),
+        policy("small", models={"passThroughTier": "small"}),
+        secret(),
+    )
+    asked = tmp_path / "embed.json"
+    asked.write_text(json.dumps({"model": "small", "input": "word " * 40}))
+    costs = []
+    for where, request in (("/v1/embeddings", str(asked)), ("/v1/files", request_file)):
+        line = ["explain", "-f", str(path), "--path", where, "--output", "json", request]
+        assert run(line) == 0
+        costs.append(json.loads(capsys.readouterr().out)["cost"])
+    assert costs[0]["outputTokens"] == 0
+    assert float(costs[0]["estimated"]) == costs[0]["inputTokens"] / 1e6
+    assert costs[1]["estimated"] is None
 
 
 def test_a_bad_policy_is_told_as_json_too(

@@ -12,9 +12,13 @@ import pytest
 from net_kit import (
     CANARY,
     CHAT,
+    DONE,
+    STREAM_HEAD,
     RawUpstream,
     ask,
+    chunk,
     connect,
+    event,
     json_answer,
     policy,
     read_answer,
@@ -194,6 +198,23 @@ async def test_a_gzip_answer_that_nobody_asked_for_is_relayed_and_counted(tmp_pa
     usage = recorder.calls[0].attempts[0].usage
     assert usage is not None
     assert usage.output == 5
+
+
+async def test_a_gzip_stream_that_nobody_asked_for_is_relayed_whole_and_counted(
+    tmp_path: Path,
+) -> None:
+    usage = {"prompt_tokens": 2, "completion_tokens": 5}
+    packed = gzip.compress(event("one") + event("", choices=[], usage=usage) + DONE)
+    head = STREAM_HEAD[:-2] + b"Content-Encoding: gzip\r\n\r\n"
+    async with RawUpstream(head + chunk(packed) + b"0\r\n\r\n") as upstream:
+        documents = tier("small", upstream.url, rank=1), policy("small"), secret()
+        async with serving(tmp_path, *documents) as (sidecar, recorder):
+            answer = await ask(sidecar, {**CHAT, "stream": True})
+    assert answer.body == packed
+    attempt = recorder.calls[0].attempts[0]
+    assert recorder.calls[0].ending is Ending.ANSWERED
+    assert attempt.usage is not None
+    assert (attempt.usage.output, attempt.usage.estimated) == (5, False)
 
 
 async def test_a_key_in_an_error_answer_is_redacted(tmp_path: Path) -> None:

@@ -31,6 +31,14 @@ def test_a_second_write_within_the_same_tick_is_a_change(tmp_path: Path) -> None
     assert fingerprint([path], first, stat.st_mtime_ns) != first
 
 
+def test_a_pipe_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    found, (pipe, missing) = list_files([tmp_path / "pipe", tmp_path / "none"])
+    assert found == []
+    assert pipe.message == "is neither a file nor a directory"
+    assert missing.message == "no such file or directory"
+
+
 def test_a_file_that_vanishes_or_is_replaced_is_a_change(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("one")

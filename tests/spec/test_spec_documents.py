@@ -28,6 +28,8 @@ from spec_resources import API, compiled, policy, refused, tier, two_tiers
         ),
         ({"apiVersion": "v1", "kind": "Secrets"}, "kind", "no kind Secrets", "`Secret`"),
         ({"apiVersion": "v1", "kind": "ConfigMap"}, "kind", "no business", "files hold ModelTier"),
+        ({"apiVersion": "v1", "kind": "List"}, "kind", "is a list", "document of its own"),
+        ({"apiVersion": API, "kind": "ModelTierList"}, "kind", "is a list", "its own"),
     ],
 )
 def test_a_document_of_no_known_kind_is_refused(

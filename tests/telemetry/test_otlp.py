@@ -42,7 +42,25 @@ def test_a_protocol_that_is_not_built_in_is_named_and_http_used(
         export = open_export({**ENDPOINT, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, version="1")
     assert export is not None
     export.close(5.0)
-    assert "grpc" in caplog.text
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["not a url", "127.0.0.1:4318", "http://", "ftp://h:1", "http://h:99999", "http://[::1"],
+)
+def test_an_endpoint_that_is_no_address_is_said_at_once(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert open_export({"OTEL_EXPORTER_OTLP_ENDPOINT": address}, version="1") is None
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT is no address" in caplog.text
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert export_wanted({**ENDPOINT, "OTEL_SDK_DISABLED": "maybe"})
+    assert "OTEL_SDK_DISABLED: 'maybe'" in caplog.text
 
 
 def test_opentelemetry_is_loaded_only_for_export() -> None:

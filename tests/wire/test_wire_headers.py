@@ -11,6 +11,7 @@ from tiermesh_sidecar.core.features import Caller
 from tiermesh_sidecar.wire.headers import (
     caller_headers,
     header,
+    joined,
     read_caller,
     relayed_headers,
     speaks_anthropic,
@@ -129,6 +130,12 @@ def test_an_identity_header_that_is_a_credential_stays_in_the_pod_even_when_pass
     raw = [(b"Authorization", b"Bearer app")]
     out = upstream(raw, key=None, pass_through=True, identity=frozenset({"authorization"}))
     assert out == [OURS[1]]
+
+
+def test_a_list_that_came_in_several_headers_is_one() -> None:
+    raw = [(b"tracestate", b"a=1"), (b"X", b"y"), (b"TraceState", b""), (b"tracestate", b"b=2")]
+    assert joined(raw, b"tracestate") == b"a=1,b=2"
+    assert joined(raw, b"baggage") == b""
 
 
 def test_trace_context_is_replaced() -> None:

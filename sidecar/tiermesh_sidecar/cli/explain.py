@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,9 +43,17 @@ from tiermesh_sidecar.net.asked import understand
 from tiermesh_sidecar.net.compile_result import Compiled, Refused
 from tiermesh_sidecar.net.setting_values import SettingsError
 from tiermesh_sidecar.wire.headers import speaks_anthropic
-from tiermesh_sidecar.wire.paths import classify
+from tiermesh_sidecar.wire.paths import TargetKind, classify
 
 EXIT_REFUSED = 1
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110, 5.6.2."""
+_BREAK = re.compile(rb"[\r\n\x00]")
+
+_ANSWERED_HERE = (
+    "{}: the sidecar answers this path itself, with what the policy lists for the caller; "
+    "nothing is decided, so there is nothing to explain"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +124,11 @@ def _explain(arguments: argparse.Namespace, compiled: Compiled, labels: dict[str
         return bad_input("explain", f"{arguments.request}: {error.strerror}", arguments.output)
     except SettingsError as error:
         return bad_input("explain", str(error), arguments.output)
-    target = classify("POST", arguments.path, anthropic_version=speaks_anthropic(headers))
+    anthropic = speaks_anthropic(headers)
+    read = classify("GET", arguments.path, anthropic_version=anthropic)
+    if not isinstance(read, Refusal) and read.kind is not TargetKind.PASS_THROUGH:
+        return bad_input("explain", _ANSWERED_HERE.format(arguments.path), arguments.output)
+    target = classify("POST", arguments.path, anthropic_version=anthropic)
     asked = target if isinstance(target, Refusal) else understand(target, headers, body, active)
     if isinstance(asked, Refusal):
         return bad_input("explain", f"{asked.code.value}: {asked.message}", arguments.output)
@@ -137,7 +151,9 @@ def _headers(texts: Sequence[str]) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
     for text in texts:
         name, colon, value = text.partition(":")
-        if not colon or not name.strip():
-            raise SettingsError(f"--header {text}: give 'NAME: VALUE'")
-        headers.append((name.strip().encode(), value.strip().encode()))
+        raw = os.fsencode(value.strip())
+        if not colon or not _NAME.fullmatch(name.strip()) or _BREAK.search(raw):
+            shown = text.encode("utf-8", "backslashreplace").decode()
+            raise SettingsError(f"--header {shown!r}: give 'NAME: VALUE', as HTTP has it")
+        headers.append((name.strip().encode(), raw))
     return headers

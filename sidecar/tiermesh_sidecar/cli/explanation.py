@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tiermesh_sidecar.core.cost import cost, dollars, top_tier_cost
 from tiermesh_sidecar.core.decision import Decision
-from tiermesh_sidecar.core.features import Features
+from tiermesh_sidecar.core.features import Endpoint, Features
 from tiermesh_sidecar.core.outcome import Usage
 from tiermesh_spec.snapshot import Mode, Policy
 
@@ -39,7 +39,8 @@ def as_json(decision: Decision, features: Features, policy: Policy) -> dict[str,
 def as_text(decision: Decision, why: Mapping[str, str], features: Features, policy: Policy) -> str:
     """`why` has words for every candidate, as `core.explanations` gives them."""
     rows = [(c.tier, c.reason.value, why[c.tier]) for c in decision.candidates]
-    lines = [*_headline(decision), "", *_table(("tier", "reason", "why"), rows), ""]
+    acts = policy.mode in (Mode.ENFORCE, Mode.BASELINE)
+    lines = [*_headline(decision, acts=acts), "", *_table(("tier", "reason", "why"), rows), ""]
     facts = [("policy", decision.policy), ("rule", decision.rule or "none asked")]
     if policy.mode is not Mode.ENFORCE:
         facts.append(("mode", _MODES[policy.mode]))
@@ -54,15 +55,15 @@ def as_text(decision: Decision, why: Mapping[str, str], features: Features, poli
 _MODES = {
     Mode.OBSERVE: "Observe: this is recorded, the call itself is relayed as if no policy acted",
     Mode.BASELINE: "Baseline: the highest rank serves every call",
-    Mode.DISABLED: "Disabled: the call is relayed as if there were no policy",
+    Mode.DISABLED: "Disabled: nothing is decided, the call is relayed as if there were no policy",
 }
 
 
-def _headline(decision: Decision) -> Iterable[str]:
+def _headline(decision: Decision, *, acts: bool) -> Iterable[str]:
     refusal = decision.refusal
     if refusal is None:
-        return (f"{decision.tier} takes this call",)
-    return (f"refused: {refusal.code.value}", refusal.message)
+        return (f"{decision.tier} {'takes' if acts else 'would take'} this call",)
+    return (f"{'' if acts else 'would be '}refused: {refusal.code.value}", refusal.message)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
@@ -85,24 +86,31 @@ def _value(value: float | str | None) -> str:
 
 def _cost(decision: Decision, features: Features, policy: Policy) -> dict[str, object]:
     """What the first step would cost, and the top tier; null where a price is not known."""
-    limit = features.max_tokens
-    usage = Usage(
-        input=features.tokens,
-        output=ASSUMED_OUTPUT if limit is None else limit,
-        estimated=True,
-    )
-    first = decision.plan.steps[0].backend if decision.plan else None
+    output, whence = _output(features)
+    usage = Usage(input=features.tokens, output=output, estimated=True)
+    # A path that is not read may cost anything.
+    known = decision.plan is not None and features.endpoint is not Endpoint.OTHER
+    first = decision.plan.steps[0].backend if decision.plan and known else None
     own = cost(usage, first.price) if first else None
     top = top_tier_cost(policy, usage) if first else None
     saved = top - own if own is not None and top is not None else None
     return {
         "inputTokens": usage.input,
         "outputTokens": usage.output,
-        "outputTokensAre": "assumed" if limit is None else "the request's limit",
+        "outputTokensAre": whence,
         "estimated": _money(own),
         "topTier": _money(top),
         "saved": _money(saved),
     }
+
+
+def _output(features: Features) -> tuple[int, str]:
+    """Output tokens to reckon with, and where the number is from."""
+    if features.endpoint is Endpoint.EMBEDDINGS:
+        return 0, "embeddings have none"
+    if features.max_tokens is None:
+        return ASSUMED_OUTPUT, "assumed"
+    return features.max_tokens, "the request's limit"
 
 
 def _money(picodollars: int | None) -> str | None:

@@ -33,6 +33,8 @@ def _place(candidate: Candidate, planned: Sequence[str], case: Case) -> str:
     if candidate.reason is Reason.ELIGIBLE:
         return "may take the call, and the plan does without it"
     if candidate.reason is Reason.NOT_IN_ROUTE:
+        if case.question.features.endpoint is Endpoint.OTHER:
+            return "is not the tier for paths that are not routed"
         elsewhere = case.asked is None or standing.out
         return f"{'the name asked for' if elsewhere else 'the route'} leads elsewhere"
     return why(standing, case)
@@ -124,8 +126,13 @@ def _capability(standing: Standing, case: Case) -> str:
     lacking = sorted(features.needs - facts.capabilities)
     if lacking:
         return f"lacks {', '.join(lacking)}"
+    if facts.by_dialect[features.dialect] and _DATA.intersection(standing.reasons):
+        return f"its other backends do not speak the {features.dialect} API"
     return f"has no backend for this call that speaks the {features.dialect} API"
 
+
+_DATA = frozenset({Reason.DATA_CLASS, Reason.REGION, Reason.RETENTION})
+"""What is asked of each backend."""
 
 _EXPLAIN: Mapping[Reason, Callable[[Standing, Case], str]] = {
     Reason.NOT_ENTITLED: _not_entitled,

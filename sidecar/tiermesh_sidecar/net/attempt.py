@@ -98,11 +98,19 @@ class Attempt:
     def end(self, dialect: Dialect, endpoint: Endpoint) -> None:
         """The transfer ended whole: read what the answer says of itself."""
         self.ended = True
-        good = self.response is not None and self.response.status < 300
-        if self.reader is not None or not good or endpoint is Endpoint.OTHER:
+        if self.reader is not None or self.response is None or endpoint is Endpoint.OTHER:
+            return
+        if self.response.status >= 300:
             return
         body = decode_body(bytes(self.held), self.encoding)
-        if body is not None:
+        if body is None:
+            return
+        if is_event_stream(self.response):
+            # Compressed although nobody asked for it: relayed as it came, and read for its usage.
+            self.reader = StreamReader(dialect, endpoint, hide_usage=False)
+            self.reader.feed(body)
+            self.reader.end()
+        else:
             self.answer = read_answer(dialect, endpoint, body)
 
     @property

@@ -32,7 +32,7 @@ from tiermesh_sidecar.net.state import SidecarState
 from tiermesh_sidecar.net.tasks import Tasks
 from tiermesh_sidecar.net.upstream import Upstream
 from tiermesh_sidecar.telemetry.recorder import Recorder
-from tiermesh_sidecar.wire.headers import header, speaks_anthropic
+from tiermesh_sidecar.wire.headers import header, joined, speaks_anthropic
 from tiermesh_sidecar.wire.models import listing, model_object
 from tiermesh_sidecar.wire.paths import Target, TargetKind, classify, dialect_of
 from tiermesh_sidecar.wire.tracecontext import parse_traceparent
@@ -110,7 +110,9 @@ class DataPlane:
             reply.abort()
             ledger.ending, ledger.refusal = Ending.BROKEN, _OUR_FAULT
         else:
-            self._refuse(ledger, _OUR_FAULT, dialect_of(ledger.call.target))
+            anthropic = speaks_anthropic(ledger.call.headers)
+            dialect = dialect_of(ledger.call.target, anthropic_version=anthropic)
+            self._refuse(ledger, _OUR_FAULT, dialect)
 
     def refuse(self, call: Call, refusal: Refusal) -> None:
         """Answer a call that the framing could not take whole, and record it."""
@@ -285,7 +287,7 @@ class DataPlane:
                 sampled=self._recorder.should_sample(None, trace_id),
             )
         trace_id, parent_span_id, sampled = parent
-        state = header(headers, b"tracestate") or b""
+        state = joined(headers, b"tracestate")
         return TraceContext(
             trace_id=trace_id,
             span_id=self._identifiers.span(),

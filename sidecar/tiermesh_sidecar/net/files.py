@@ -67,6 +67,12 @@ def _files_of(path: Path) -> list[Path] | FileProblem:
         )
     if path.is_file():
         return [path]
+    if path.exists():
+        return FileProblem(
+            path=path,
+            message="is neither a file nor a directory",
+            fix="write it to a file: what is named here is read more than once",
+        )
     return FileProblem(path=path, message="no such file or directory", fix="correct the path")
 
 

@@ -36,6 +36,18 @@ class _TextFormatter(logging.Formatter):
         return line
 
 
+class _Briefly(logging.Filter):
+    """The exporter's library tells a wrong setting or a collector's failure with a stack of its
+    own: one line with the error says as much."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and record.name.partition(".")[0] == "opentelemetry":
+            record.msg = f"{record.getMessage()}: {record.exc_info[1]!r}"
+            record.args = None
+            record.exc_info = None
+        return True
+
+
 def _utc(seconds: float) -> str:
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
@@ -45,6 +57,7 @@ def configure(level: str, style: str) -> None:
     """Send the program's log to standard error at `level` in `style` (one of `FORMATS`)."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
+    handler.addFilter(_Briefly())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from tiermesh_sidecar.telemetry.export import SpanExport
@@ -48,8 +49,11 @@ _log = logging.getLogger(__name__)
 
 
 def export_wanted(environ: Mapping[str, str]) -> bool:
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower()
+    if disabled == "true":
         return False
+    if disabled not in ("", "false"):
+        _log.warning("OTEL_SDK_DISABLED: %r is neither true nor false, taken as false", disabled)
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     if exporter not in ("", "otlp", "none"):
         _log.warning("OTEL_TRACES_EXPORTER: %r is not built in (otlp, none): no traces", exporter)
@@ -68,6 +72,7 @@ def open_export(environ: Mapping[str, str], *, version: str) -> SpanExport | Non
         return None
     _warn_of_protocol(environ)
     try:
+        _check_endpoint(environ)
         from tiermesh_sidecar.telemetry.export import SpanExport
 
         return SpanExport(environ, version=version)
@@ -77,7 +82,29 @@ def open_export(environ: Mapping[str, str], *, version: str) -> SpanExport | Non
 
 
 def _warn_of_protocol(environ: Mapping[str, str]) -> None:
-    name = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
-    protocol = environ.get(name) or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
-    if protocol.strip().lower() != "http/protobuf":
-        _log.warning("%s: %r is not built in, sending http/protobuf", name, protocol)
+    names = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    name = next((name for name in names if environ.get(name)), None)
+    if name is not None and environ[name].strip().lower() != "http/protobuf":
+        _log.warning(
+            "%s: %r is not built in, sending http/protobuf: the endpoint must take that "
+            "(a collector's port 4318, not 4317)",
+            name,
+            environ[name],
+        )
+
+
+def _check_endpoint(environ: Mapping[str, str]) -> None:
+    """Raises ValueError for an address that no request could ever reach."""
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    name = next((name for name in names if environ.get(name)), None)
+    if name is None:
+        return
+    text = environ[name].strip()
+    try:
+        url = urlsplit(text)
+        good = url.scheme.lower() in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        good = False
+    if not good or any(character.isspace() for character in text):
+        # Not quoted: an address may carry a password.
+        raise ValueError(f"{name} is no address: write one such as http://collector:4318")

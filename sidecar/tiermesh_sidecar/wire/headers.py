@@ -129,6 +129,11 @@ def header(raw: RawHeaders, name: bytes) -> bytes | None:
     return next((value for key, value in raw if key.lower() == name), None)
 
 
+def joined(raw: RawHeaders, name: bytes) -> bytes:
+    """All values of a list-valued header as one (RFC 9110, 5.3); `name` in lower case."""
+    return b",".join(value for key, value in raw if value and key.lower() == name)
+
+
 def speaks_anthropic(raw: RawHeaders) -> bool:
     """Whether the caller is an Anthropic client, where the path alone does not say."""
     return header(raw, b"anthropic-version") is not None
