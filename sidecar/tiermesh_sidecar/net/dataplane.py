@@ -110,15 +110,12 @@ class DataPlane:
             reply.abort()
             ledger.ending, ledger.refusal = Ending.BROKEN, _OUR_FAULT
         else:
-            anthropic = speaks_anthropic(ledger.call.headers)
-            dialect = dialect_of(ledger.call.target, anthropic_version=anthropic)
-            self._refuse(ledger, _OUR_FAULT, dialect)
+            self._refuse(ledger, _OUR_FAULT, _dialect(ledger.call))
 
     def refuse(self, call: Call, refusal: Refusal) -> None:
         """Answer a call that the framing could not take whole, and record it."""
         ledger = self._open_ledger(call)
-        anthropic = speaks_anthropic(call.headers)
-        self._refuse(ledger, refusal, dialect_of(call.target, anthropic_version=anthropic))
+        self._refuse(ledger, refusal, _dialect(call))
         self._recorder.record(ledger.record(time.monotonic()))
 
     def _open_ledger(self, call: Call) -> Ledger:
@@ -134,17 +131,16 @@ class DataPlane:
         )
 
     async def _serve(self, call: Call, ledger: Ledger) -> None:
-        anthropic = speaks_anthropic(call.headers)
-        dialect = dialect_of(call.target, anthropic_version=anthropic)
         running = self._state.running
         if running is None:
-            self._refuse(ledger, NO_CONFIG, dialect)
+            self._refuse(ledger, NO_CONFIG, _dialect(call))
             return
         ledger.snapshot = running.hash
         ledger.policy = running.active.policy if running.active else None
+        anthropic = speaks_anthropic(call.headers)
         target = classify(call.method, call.target, anthropic_version=anthropic)
         if isinstance(target, Refusal):
-            self._refuse(ledger, target, dialect)
+            self._refuse(ledger, target, _dialect(call))
         elif running.active is None or running.active.policy.mode is Mode.DISABLED:
             await self._relay(ledger, target)
         else:
@@ -204,9 +200,7 @@ class DataPlane:
             target=target,
             body=None,
             identity_headers=frozenset(),
-            trace_id=ledger.trace.trace_id,
-            sampled=ledger.trace.sampled,
-            trace_state=ledger.trace.state,
+            trace=ledger.trace,
             find_key=self._state.secrets.get,
             relayed=True,
         )
@@ -218,9 +212,7 @@ class DataPlane:
             target=asked.target,
             body=asked.body,
             identity_headers=active.identity_headers,
-            trace_id=ledger.trace.trace_id,
-            sampled=ledger.trace.sampled,
-            trace_state=ledger.trace.state,
+            trace=ledger.trace,
             find_key=self._state.secrets.get,
         )
 
@@ -295,3 +287,8 @@ class DataPlane:
             sampled=self._recorder.should_sample(sampled, trace_id),
             state=state.decode("latin-1"),
         )
+
+
+def _dialect(call: Call) -> Dialect:
+    """Of an error's shape, where the call has no target yet that would say it."""
+    return dialect_of(call.target, anthropic_version=speaks_anthropic(call.headers))

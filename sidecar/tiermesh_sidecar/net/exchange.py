@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tiermesh_sidecar.core.decision import Step
 from tiermesh_sidecar.core.features import Dialect, Endpoint
+from tiermesh_sidecar.core.record import TraceContext
 from tiermesh_sidecar.net.call import Call, RawHeaders
 from tiermesh_sidecar.net.upstream import UpstreamRequest
 from tiermesh_sidecar.wire.body import JsonObject
@@ -34,9 +35,7 @@ class Exchange:
     body: JsonObject | None
     """The parsed body of a routed call; None: the bytes go as they are."""
     identity_headers: frozenset[str]
-    trace_id: str
-    sampled: bool
-    trace_state: str
+    trace: TraceContext
     find_key: Callable[[SecretKey], str | None]
     relayed: bool = False
     """No policy acts: credentials, trace context and all else stay the app's own."""
@@ -89,8 +88,10 @@ class Exchange:
             key=key,
             pass_through=credentials.pass_through,
             identity_headers=self.identity_headers,
-            traceparent=format_traceparent(self.trace_id, span_id, sampled=self.sampled),
-            tracestate=self.trace_state,
+            traceparent=format_traceparent(
+                self.trace.trace_id, span_id, sampled=self.trace.sampled
+            ),
+            tracestate=self.trace.state,
         )
 
 

@@ -15,10 +15,9 @@ from tiermesh_sidecar.wire.prompt import (
     TOKENS_PER_MESSAGE,
     Weight,
     check_messages,
-    flag,
     invalid,
     limit,
-    model_of,
+    model_and_stream,
     objects,
     parts_of,
     plain_needs,
@@ -33,12 +32,10 @@ _IMAGE = 1600
 def message_features(body: JsonObject, caller: Caller) -> Features | Refusal:
     """Features of POST /v1/messages."""
     value = body.value
-    model = model_of(value)
-    if isinstance(model, Refusal):
-        return model
-    stream = flag(value.get("stream"), "stream")
-    if isinstance(stream, Refusal):
-        return stream
+    start = model_and_stream(value)
+    if isinstance(start, Refusal):
+        return start
+    model, stream = start
     system = value.get("system")
     if system is not None and not isinstance(system, str | list):
         return invalid("system must be a string or a list of text blocks.", param="system")

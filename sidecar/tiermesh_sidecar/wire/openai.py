@@ -15,8 +15,8 @@ from tiermesh_sidecar.wire.prompt import (
     TOKENS_PER_MESSAGE,
     Weight,
     check_messages,
-    flag,
     limit,
+    model_and_stream,
     model_of,
     objects,
     parts_of,
@@ -35,12 +35,10 @@ _TEXT_PARTS = ("text", "input_text", "refusal")
 def chat_features(body: JsonObject, caller: Caller) -> Features | Refusal:
     """Features of POST /v1/chat/completions."""
     value = body.value
-    model = model_of(value)
-    if isinstance(model, Refusal):
-        return model
-    stream = flag(value.get("stream"), "stream")
-    if isinstance(stream, Refusal):
-        return stream
+    start = model_and_stream(value)
+    if isinstance(start, Refusal):
+        return start
+    model, stream = start
     messages = check_messages(value.get("messages"))
     if isinstance(messages, Refusal):
         return messages
@@ -67,12 +65,10 @@ def chat_features(body: JsonObject, caller: Caller) -> Features | Refusal:
 def completion_features(body: JsonObject, caller: Caller) -> Features | Refusal:
     """Features of POST /v1/completions."""
     value = body.value
-    model = model_of(value)
-    if isinstance(model, Refusal):
-        return model
-    stream = flag(value.get("stream"), "stream")
-    if isinstance(stream, Refusal):
-        return stream
+    start = model_and_stream(value)
+    if isinstance(start, Refusal):
+        return start
+    model, stream = start
     suffix = value.get("suffix")
     logprobs = value.get("logprobs")
     wants_logprobs = isinstance(logprobs, int) and logprobs is not False

@@ -119,6 +119,15 @@ def model_of(value: dict[str, object]) -> str | Refusal:
     return model
 
 
+def model_and_stream(value: dict[str, object]) -> tuple[str, bool] | Refusal:
+    """What every operation that can stream begins with."""
+    model = model_of(value)
+    if isinstance(model, Refusal):
+        return model
+    stream = flag(value.get("stream"), "stream")
+    return stream if isinstance(stream, Refusal) else (model, stream)
+
+
 def check_messages(messages: object) -> list[dict[str, object]] | Refusal:
     """The messages, each an object with a role and a content that can be walked."""
     if not isinstance(messages, list):
