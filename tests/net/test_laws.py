@@ -96,7 +96,10 @@ async def test_a_watch_that_stumbles_goes_on_looking(monkeypatch: pytest.MonkeyP
     watching.cancel()
 
 
-KEYS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=12, max_size=48)
+# Drawn text may be a word that records hold anyway, such as a path; nothing else begins like these.
+KEYS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=44).map(
+    "sk-~".__add__
+)
 PLACES = ("header", "body", "plain", "stream")
 
 
@@ -129,7 +132,7 @@ async def _leaks(folder: Path, key: str, place: str, status: int) -> tuple[bytes
             told = json.dumps([record, sidecar.state.as_json()]) + repr(sidecar.state.secrets)
             told += recorder.metrics.render().decode()
         assert key.encode() in upstream.heads[0], "the provider never got the key"
-        assert b"app-key" not in upstream.heads[0]
+        assert b"Bearer app-key" not in upstream.heads[0]
     return answer.raw + answer.body, told
 
 
